@@ -1,0 +1,79 @@
+"""The parameters of a pair: written once, read by flags, environment, toml, the Prefect form and the hash."""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+ALGORITHM_VERSION = 1
+"""Part of every pair_key: raised when the same inputs and parameters would give another output."""
+
+
+def _sorted_unique(widths: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(widths)) != len(widths):
+        raise ValueError("names a width twice")
+    return tuple(sorted(widths))
+
+
+Width = Annotated[int, Field(ge=1, le=256)]
+
+
+class Parameters(BaseModel):
+    """What determines the sound of a pair beside its inputs. Units are in the descriptions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    sample_rate: int = Field(22_050, ge=8_000, le=48_000, description="working and output rate, Hz")
+    n_fft: int = Field(2_048, ge=256, le=8_192, description="window of the spectrogram, samples")
+    hop_length: int = Field(512, ge=64, le=4_096, description="step of the spectrogram, samples; at most n_fft / 4")
+    features: Literal["kernel", "conv"] = Field(
+        "kernel", description="kernel: infinitely many filters, in closed form; conv: the published finite bank"
+    )
+    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8), AfterValidator(_sorted_unique)] = Field(
+        (2, 8, 32), description="lengths of the patches that a feature sees, frames (conv takes one)"
+    )
+    filters: int = Field(4_096, ge=16, le=16_384, description="filters of the conv bank")
+    content_weight: float = Field(
+        0.05, ge=0, le=1_000, allow_inf_nan=False, description="relative content loss against relative style loss"
+    )
+    start: Literal["content", "noise", "style"] = Field("content", description="where the spectrogram starts")
+    optimiser: Literal["lbfgs", "adam"] = Field("lbfgs", description="of the spectrogram and refine stages")
+    spectrogram_evaluations: int = Field(
+        72, ge=0, le=10_000, description="budget of the spectrogram stage, evaluations; 0 leaves the stage out"
+    )
+    phase_method: Literal["fast_griffinlim", "griffinlim"] = Field("fast_griffinlim", description="phase iterations")
+    phase_start: Literal["content", "random"] = Field("content", description="phase before the first iteration")
+    phase_iterations: int = Field(32, ge=0, le=10_000, description="iterations of the phase stage")
+    refine_evaluations: int = Field(
+        41, ge=0, le=10_000, description="budget of the refine stage, evaluations; 0 leaves the stage out"
+    )
+    peak_limit_dbtp: float = Field(-1.0, ge=-20, le=0, description="highest true peak of the output, dBTP")
+    max_seconds: float = Field(60.0, gt=0, le=300, description="longest input that is accepted, seconds")
+    audio_format: Literal["flac", "wav", "ogg", "mp3"] = Field("flac", description="container of the output")
+    seed: int = Field(0, ge=0, lt=2**63, description="of every random draw of the pair")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.hop_length * 4 > self.n_fft:
+            raise ValueError(
+                f"hop_length {self.hop_length} is more than a quarter of n_fft {self.n_fft}: use at most {self.n_fft // 4}"
+            )
+        if self.features == "conv" and len(self.widths) != 1:
+            raise ValueError("features 'conv' takes one width: set widths to (11,) as published")
+        return self
+
+    def canonical_json(self) -> str:
+        return canonical_json(self.model_dump(mode="json"))
+
+    def sha256(self) -> str:
+        return sha256_of(self.canonical_json())
+
+
+def canonical_json(value: Any) -> str:
+    """One spelling for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def sha256_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
