@@ -4,10 +4,15 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 ALGORITHM_VERSION = 1
 """Part of every pair_key: raised when the same inputs and parameters would give another output."""
+
+
+def _as_tuple(value: Any) -> Any:
+    """JSON and forms know lists only."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _sorted_unique(widths: tuple[int, ...]) -> tuple[int, ...]:
@@ -30,9 +35,9 @@ class Parameters(BaseModel):
     features: Literal["kernel", "conv"] = Field(
         "kernel", description="kernel: infinitely many filters, in closed form; conv: the published finite bank"
     )
-    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8), AfterValidator(_sorted_unique)] = Field(
-        (2, 8, 32), description="lengths of the patches that a feature sees, frames (conv takes one)"
-    )
+    widths: Annotated[
+        tuple[Width, ...], Field(min_length=1, max_length=8), BeforeValidator(_as_tuple), AfterValidator(_sorted_unique)
+    ] = Field((2, 8, 32), description="lengths of the patches that a feature sees, frames (conv takes one)")
     filters: int = Field(4_096, ge=16, le=16_384, description="filters of the conv bank")
     content_weight: float = Field(
         0.05, ge=0, le=1_000, allow_inf_nan=False, description="relative content loss against relative style loss"
@@ -57,7 +62,7 @@ class Parameters(BaseModel):
     def _consistent(self) -> Self:
         if self.hop_length * 4 > self.n_fft:
             raise ValueError(
-                f"hop_length {self.hop_length} is more than a quarter of n_fft {self.n_fft}: use at most {self.n_fft // 4}"
+                f"hop_length {self.hop_length} is more than a quarter of n_fft: use at most {self.n_fft // 4}"
             )
         if self.features == "conv" and len(self.widths) != 1:
             raise ValueError("features 'conv' takes one width: set widths to (11,) as published")

@@ -1,0 +1,51 @@
+# Everything runs in .venv, which `make setup` fills from requirements.lock (uv comes into it first).
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# uv does not read pip's configuration: hand it what a person or a site has set there.
+PIP_INDEX = $(shell $(BIN)/python -m pip config get global.index-url 2>/dev/null)
+UV = $(if $(PIP_INDEX),UV_DEFAULT_INDEX=$(PIP_INDEX)) $(BIN)/uv
+
+.PHONY: setup demo test lint test-slow test-gpu chaos bench lock docs clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup
+	$(BIN)/gramophone demo
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check flows tasks tests
+	$(BIN)/ruff format --check flows tasks tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/cog --check README.md manifests/README.md
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+test-gpu: setup
+	$(BIN)/python -m pytest -m gpu
+
+bench: setup
+	$(BIN)/python -m tests.bench.bench_cli
+	$(BIN)/python -m tests.bench.bench_transfer
+
+lock: setup
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group dev \
+		pyproject.toml -o requirements.lock
+
+docs: setup
+	$(BIN)/cog -r README.md manifests/README.md
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

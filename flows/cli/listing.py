@@ -1,0 +1,86 @@
+"""Lists of pairs for people: what is not done and why, what a run or rerun would do."""
+
+from typing import Any
+
+import click
+
+from flows.cli import show
+from tasks.overrides import shown
+from tasks.records.reasons import Reason, remedy
+from tasks.results import rows_of
+
+
+def failures(frame: Any, run_id: str) -> None:
+    """The pairs that are not done, with what to do about each reason."""
+    left = frame[frame["status"] != "ok"]
+    if left.empty:
+        return
+    rows = [
+        (row["pair_id"] or f"row {row['manifest_row']}", row["reason"] or "waiting", row["message"])
+        for row in rows_of(left.head(50))
+    ]
+    show.table("pairs that are not done", ("pair", "reason", "message"), rows)
+    if len(left) > 50:
+        click.echo(f"... and {len(left) - 50} more: gramophone metrics --run {run_id} --failed")
+    for reason in sorted({row[1] for row in rows} & {r.value for r in Reason}):
+        click.echo(f"  {reason}: {remedy(reason, run_id)}")
+
+
+def dry_run(submission: Any, as_json: bool) -> int:
+    """What a run would do. Exit code 1 where a pair is known to fail."""
+    plan = submission.plan
+    bad = [(pair, str(error.reason), error.message) for pair in plan.pairs if (error := pair.error())]
+    known = {pair.manifest_row for pair, *_ in bad}
+    missing = [
+        (pair, "input_missing", f"{i.role} {i.uri}: no such file")
+        for pair in plan.pairs
+        for i in pair.inputs
+        if pair.manifest_row not in known and i.etag is None
+    ]
+    fails = [*bad, *missing]
+    failing = {pair.manifest_row for pair, *_ in fails}
+    compute = [pair for pair in plan.pairs if pair.manifest_row not in failing]
+    if as_json:
+        show.as_json(
+            {
+                "compute": [pair.name for pair in compute],
+                "skip": [
+                    {"pair_id": p.name, "served_by": f"{r['run_id']}/{r['manifest_row']}", "audio_uri": r["audio_uri"]}
+                    for p, r in plan.skipped
+                ],
+                "fail": [{"pair_id": p.name, "reason": reason, "message": message} for p, reason, message in fails],
+                "shards": len(plan.shards),
+            }
+        )
+        return 1 if fails else 0
+    show.table(
+        "would compute",
+        ("pair", "content", "style"),
+        [(p.name, *(shown(i.uri) for i in p.inputs[:2])) for p in compute[:50]],
+    )
+    if plan.skipped:
+        show.table(
+            "would skip: done before with the same inputs and parameters",
+            ("pair", "by run", "audio"),
+            [(p.name, r["run_id"], r["audio_uri"]) for p, r in plan.skipped[:50]],
+        )
+    if fails:
+        show.table("would fail", ("pair", "reason", "message"), [(p.name, reason, m) for p, reason, m in fails[:50]])
+    click.echo(
+        f"{len(compute)} to compute, {len(plan.skipped)} to skip, {len(failing)} would fail; nothing was written"
+    )
+    return 1 if fails else 0
+
+
+def selected(selection: Any) -> None:
+    for title, frame in (
+        ("to compute", selection.chosen),
+        ("not tried again: nothing about them has changed (--force computes them)", selection.withheld),
+    ):
+        if len(frame):
+            rows = [
+                (r["pair_id"] or f"row {r['manifest_row']}", r["reason"], r["message"]) for r in rows_of(frame.head(50))
+            ]
+            show.table(f"{title} ({len(frame)})", ("pair", "reason", "message"), rows)
+    if not len(selection.chosen) and not len(selection.withheld):
+        click.echo("nothing to do: every pair is done")

@@ -1,0 +1,97 @@
+"""`gramophone manifest build` and `validate`."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from flows.cli import show
+from flows.cli.options import json_option
+from flows.config import settle
+from tasks.records.reasons import UsageError
+
+
+@click.group()
+def manifest() -> None:
+    """Build and validate manifests."""
+
+
+@manifest.command()
+@click.argument("content_dir", type=click.Path(path_type=Path))
+@click.argument("style_dir", type=click.Path(path_type=Path))
+@click.option(
+    "--pair",
+    "pairing",
+    type=click.Choice(["zip", "product"]),
+    default="product",
+    show_default=True,
+    help="zip: first with first, second with second; product: every content with every style.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("manifest.parquet"),
+    show_default=True,
+    help="The manifest to write.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the manifest if it is there.")
+def build(content_dir: Path, style_dir: Path, pairing: Literal["zip", "product"], out: Path, overwrite: bool) -> None:
+    """Build a manifest from the audio below CONTENT_DIR and STYLE_DIR."""
+    import pyarrow.parquet as pq
+
+    from tasks.manifest.build import build as table_of
+
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} is there already; choose another name, or say --overwrite.")
+    if not out.parent.is_dir():
+        raise UsageError(f"{out.parent} is not a folder.")
+    table = table_of(content_dir, style_dir, pairing, out)
+    pq.write_table(table, out)
+    click.echo(f"{out}: {table.num_rows} pairs; next: gramophone manifest validate {out} --probe")
+
+
+@manifest.command()
+@click.argument("manifest", metavar="MANIFEST")
+@click.option("--probe", is_flag=True, help="Open the audio: existence, duration, rate, channels, silence.")
+@click.option("--allow", multiple=True, help="A further place that inputs may come from; may be given again.")
+@json_option
+def validate(manifest: str, probe: bool, allow: tuple[str, ...], as_json: bool) -> int:
+    """Name everything that is wrong with MANIFEST at once. Exit code 1 where rows are wrong, 2 where the whole is."""
+    settings = settle({"allow": allow})
+    from tasks.store import open_store
+
+    from tasks.manifest import read_manifest
+    from tasks.manifest.build import probe_audio
+    from tasks.submit import allowed_roots, place
+
+    uri = place(manifest)
+    store = open_store(uri)
+    read = read_manifest(store, uri, settings.parameters)
+    faults = read.all_faults()
+    audio: dict[str, Any] = {}
+    if probe:
+        roots = allowed_roots(read.folder, place(settings.root), settings.options)
+        probed = probe_audio(read, settings.parameters, store, roots)
+        faults = sorted([*faults, *probed.faults], key=lambda fault: fault.row)
+        audio = probed.audio
+    if as_json:
+        show.as_json(
+            {"rows": len(read), "faults": [vars(f) for f in faults], "audio": {u: vars(a) for u, a in audio.items()}}
+        )
+        return 1 if faults else 0
+    if audio:
+        rows = [
+            (u, f"{a.seconds:.2f}", a.sample_rate, a.channels, f"{a.format} {a.subtype}", f"{a.peak:.3f}")
+            for u, a in sorted(audio.items())
+        ]
+        show.table("audio", ("file", "seconds", "rate, Hz", "channels", "format", "peak"), rows)
+    if faults:
+        show.table(
+            "faults",
+            ("row", "column", "value", "reason", "why", "remedy"),
+            [(f.row, f.column, f.value, str(f.reason), f.why, f.remedy) for f in faults],
+        )
+    wrong = len({fault.row for fault in faults})
+    click.echo(f"{uri}: {len(read)} rows, {wrong} of them wrong" if wrong else f"{uri}: {len(read)} rows, none wrong")
+    return 1 if faults else 0

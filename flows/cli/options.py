@@ -1,0 +1,60 @@
+"""Flags made from the models, so that a parameter is written once."""
+
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import click
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic.fields import FieldInfo
+
+from flows.config import FIELDS, fields_of, kind_of, parsed
+from tasks.records.parameters import Parameters
+from tasks.records.run import Options
+
+Command = Callable[..., Any]
+PLAIN = {int: click.INT, float: click.FLOAT, str: click.STRING}
+
+
+def field_options(fields: dict[str, FieldInfo]) -> Callable[[Command], Command]:
+    """A flag for every field, with its description, default and range."""
+
+    def decorate(command: Command) -> Command:
+        for name, field in reversed(fields.items()):
+            command = _option(name, field)(command)
+        return command
+
+    return decorate
+
+
+parameter_options = field_options(fields_of(Parameters))
+run_options = field_options(fields_of(Options))
+root_option = field_options({"root": FIELDS["root"]})
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
+
+
+def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
+    kind, flag = kind_of(field), "--" + name.replace("_", "-")
+    text = f"{field.description}  [{_range(field)}]"
+    if kind is bool:
+        return click.option(f"{flag}/--no-{flag[2:]}" if field.default else flag, name, default=None, help=text)
+    if kind is tuple and not field.default:  # a list that is empty by default is given entry by entry
+        return click.option(flag, name, multiple=True, help=f"{field.description}; may be given again")
+    if kind is tuple:
+        return click.option(flag, name, metavar="N,N,...", callback=lambda _, __, v: v and parsed(field, v), help=text)
+    if typing.get_origin(kind) is typing.Literal:
+        return click.option(flag, name, type=click.Choice(typing.get_args(kind)), help=text)
+    return click.option(flag, name, type=PLAIN[kind], help=text)
+
+
+def _range(field: FieldInfo) -> str:
+    default = field.default
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    parts = [f"default: {shown if shown != '' else 'none'}"]
+    low = next((str(m.ge) for m in field.metadata if isinstance(m, Ge)), None)
+    low = low or next((f"more than {m.gt}" for m in field.metadata if isinstance(m, Gt)), None)
+    high = next((str(m.le) for m in field.metadata if isinstance(m, Le)), None)
+    high = high or next(("less than 2**63" for m in field.metadata if isinstance(m, Lt)), None)
+    if low is not None and high is not None:
+        parts.append(f"{low} to {high}")
+    return "; ".join(parts)

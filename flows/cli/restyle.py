@@ -1,0 +1,70 @@
+"""`gramophone restyle`: one pair from two files, with no manifest, no store and no Prefect."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.cli import show
+from flows.cli.options import json_option, parameter_options
+from flows.config import settle
+from tasks.records.reasons import UsageError
+
+FORMATS = {".flac": "flac", ".wav": "wav", ".ogg": "ogg", ".mp3": "mp3"}
+SHOWN = (
+    "content_loss",
+    "style_loss",
+    "content_loss_heldout",
+    "style_loss_heldout",
+    "chroma_similarity",
+    "timbre_distance",
+    "loudness_lufs",
+    "peak_dbtp",
+    "evaluations",
+    "seconds_total",
+)
+
+
+@click.command()
+@click.argument("content", type=click.Path(path_type=Path))
+@click.argument("style", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="The file to write: .flac, .wav, .ogg or .mp3."
+)
+@click.option("--content-start", type=float, help="Start of the content's slice, seconds.")
+@click.option("--content-seconds", type=float, help="Length of the content's slice, seconds.")
+@click.option("--style-start", type=float, help="Start of the style's slice, seconds.")
+@click.option("--style-seconds", type=float, help="Length of the style's slice, seconds.")
+@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N  [default: auto]")
+@click.option("--overwrite", is_flag=True, help="Replace the output file if it is there.")
+@parameter_options
+@json_option
+def restyle(
+    content: Path, style: Path, out: Path, content_start: float | None, content_seconds: float | None,
+    style_start: float | None, style_seconds: float | None, device: str, overwrite: bool, as_json: bool, **flags: Any,
+) -> None:  # fmt: skip
+    """Restyle one track: CONTENT in the texture of STYLE."""
+    if out.suffix.lower() not in FORMATS:
+        raise UsageError(f"{out}: the name must end in {', '.join(FORMATS)}.")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} is there already; choose another name, or say --overwrite.")
+    if not out.parent.is_dir():
+        raise UsageError(f"{out.parent} is not a folder.")
+    given = settle({**flags, "audio_format": FORMATS[out.suffix.lower()]})
+    from tasks.records.pair import Input
+    from tasks.single import restyle_files
+
+    params = given.parameters
+    total = params.spectrogram_evaluations + params.refine_evaluations
+    inputs = (
+        Input("content", str(content), content_start, content_seconds),
+        Input("style", str(style), style_start, style_seconds),
+    )
+    with show.Meter(total, "evaluations") as meter:
+        restyled = restyle_files(inputs, params, device, lambda stage, done: meter.advance(done, stage))
+    out.write_bytes(restyled.data)
+    values = {name: restyled.values[name] for name in SHOWN}
+    if as_json:
+        show.as_json({"out": str(out), **values})
+    else:
+        show.table(str(out), ("figure", "value"), list(values.items()))

@@ -1,0 +1,154 @@
+"""`gramophone run` and `gramophone rerun`."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from flows.cli import listing, show
+from flows.cli.options import json_option, parameter_options, root_option, run_options
+from flows.config import FIELDS, parsed, settle
+from tasks.records.reasons import Reason, UsageError
+
+PREFECT_SETTINGS = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+}
+
+
+@click.command()
+@click.argument("manifest")
+@root_option
+@click.option(
+    "--dry-run", is_flag=True, help="Check everything, say what would be done, skipped and why; write nothing."
+)
+@run_options
+@parameter_options
+@json_option
+def run(manifest: str, dry_run: bool, as_json: bool, **flags: Any) -> int:
+    """Restyle every pair of MANIFEST that is not done yet.
+
+    Results, audio and lineage are written under --root. Pairs that an earlier run has done with the same inputs and
+    parameters are skipped. In MANIFEST, {night} is replaced by tonight's date.
+    """
+    settings = settle(flags)
+    from tasks.records.run import Job
+    from tasks.submit import prepare_nightly
+
+    job = Job(manifest=manifest, root=settings.root, parameters=settings.parameters, options=settings.options)
+    submission = prepare_nightly(job)
+    if dry_run:
+        return listing.dry_run(submission, as_json)
+    return _flow(lambda: _nightly(job), submission, submission, as_json)
+
+
+@click.command()
+@click.argument("run_id", required=False)
+@click.option("--latest", is_flag=True, help="Rerun the latest run.")
+@root_option
+@click.option(
+    "--reason", "reasons", multiple=True, metavar="REASON", help="Only pairs with this reason; may be given again."
+)
+@click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="Change a parameter; may be given again.")
+@click.option("--manifest", help="A manifest whose rows replace those of equal pair_id.")
+@click.option("--allow", multiple=True, help="A further place that inputs may come from; may be given again.")
+@click.option("--force", is_flag=True, help="Also permanent failures of which nothing has changed.")
+@click.option("--dry-run", is_flag=True, help="List what would be computed; write nothing.")
+@json_option
+def rerun(
+    run_id: str | None, latest: bool, reasons: tuple[str, ...], sets: tuple[str, ...], manifest: str | None,
+    allow: tuple[str, ...], force: bool, dry_run: bool, as_json: bool, **flags: Any,
+) -> int:  # fmt: skip
+    """Compute the failed and open pairs of RUN_ID and its reruns, and nothing else.
+
+    The parameters are those of the first run; --set changes single ones. Failures that can only repeat themselves,
+    because neither inputs, parameters nor code have changed, are listed and left (exit 1) unless --force is given.
+    """
+    if (run_id is None) != latest:
+        raise UsageError("name a run, or say --latest (not both); `gramophone status --latest` shows the latest.")
+    settings = settle(flags)
+    from tasks.rerun import RerunJob, prepare_rerun
+
+    job = RerunJob(
+        root=settings.root,
+        run_id=run_id,
+        reasons=tuple(_reason(name) for name in reasons),
+        manifest=manifest,
+        set=dict(_assignment(text) for text in sets),
+        allow=allow,
+        force=force,
+    )
+    selection = prepare_rerun(job)
+    if not as_json:
+        listing.selected(selection)
+    if selection.submission is None or dry_run:
+        code = 1 if len(selection.withheld) else 0
+        if as_json:
+            show.as_json(
+                {
+                    "chosen": list(selection.chosen["pair_id"]),
+                    "withheld": list(selection.withheld["pair_id"]),
+                    "exit_code": code,
+                }
+            )
+        return code
+    return _flow(lambda: _rerun(job), selection, selection.submission, as_json)
+
+
+def _nightly(job: Any) -> Any:
+    from flows.nightly import nightly
+
+    return nightly(job, return_state=True)
+
+
+def _rerun(job: Any) -> Any:
+    from flows.rerun import rerun as flow
+
+    return flow(job, return_state=True)
+
+
+def _flow(call: Callable[[], Any], prepared: Any, submission: Any, as_json: bool) -> int:
+    """Run a flow in this process, with progress on stderr, and tell how it ended."""
+    for name, value in PREFECT_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    run = submission.run
+    pairs = len(submission.plan.pairs)
+    click.echo(f"run {run.run_id}: {pairs} pairs in {run.shards} shards, {run.skipped} skipped", err=True)
+    from flows.hosted import run_hosted
+
+    end = run_hosted(call, prepared, submission, lambda end: _tell(submission, end, as_json))
+    return int(end.exit_code)
+
+
+def _tell(submission: Any, end: Any, as_json: bool) -> None:
+    from flows.outcome import next_command
+    from tasks.standing import Family, of_family
+
+    if as_json:
+        show.as_json(end.model_dump(mode="json") | {"root": submission.root})
+        return
+    run = submission.run
+    frame = of_family(submission.store, submission.layout, Family((run,)))
+    listing.failures(frame, run.run_id)
+    click.echo(f"run {run.run_id}: {end.message}")
+    click.echo(f"audio: {submission.layout.audio_folder(run.night, run.run_id)}")
+    click.echo(f"next:  {next_command(run, end, submission.root)}")
+
+
+def _reason(name: str) -> Reason:
+    try:
+        return Reason(name)
+    except ValueError:
+        raise UsageError(f"--reason {name}: no such reason; one of {', '.join(r.value for r in Reason)}.") from None
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    name = name.strip().replace("-", "_")
+    if not equals:
+        raise UsageError(f"--set {text}: write NAME=VALUE.")
+    return name, parsed(FIELDS[name], value) if name in FIELDS else value

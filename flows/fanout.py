@@ -1,0 +1,36 @@
+"""Hand out shards, a few at a time, and stop handing out when the run should stop."""
+
+from collections.abc import Iterable
+from itertools import islice
+
+from prefect.futures import PrefectFuture, as_completed
+from prefect.logging import get_run_logger
+from prefect.utilities.annotations import quote
+
+from tasks.plan import Shard
+from tasks.shard import Bench
+from tasks.steps import shard_step
+
+
+def fan_out(shards: Iterable[Shard], bench: Bench, limit: int) -> None:
+    """Run every shard, at most `limit` at once, until all are done or the bench is stopping.
+
+    A shard that raises has committed nothing: its pairs stay open, and the bench decides whether to go on.
+    """
+    waiting = iter(shards)
+    live = [_submit(shard, bench) for shard in islice(waiting, limit)]
+    while live:
+        future = next(iter(as_completed(live)))
+        live.remove(future)
+        try:
+            future.result()
+        except Exception as error:
+            get_run_logger().error("A shard was not committed: %s", error)
+            bench.shard_failed(error)
+        if not bench.stopping() and (shard := next(waiting, None)) is not None:
+            live.append(_submit(shard, bench))
+
+
+def _submit(shard: Shard, bench: Bench) -> PrefectFuture[dict[str, int]]:
+    # quote: Prefect would otherwise walk through every pair in search of futures.
+    return shard_step.submit(shard.number, quote(shard), quote(bench))

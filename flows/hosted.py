@@ -1,0 +1,87 @@
+"""Run a flow inside the command line: progress, verdict, and an end even when the Prefect API is gone."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from flows.cli.show import Meter
+from flows.session import Session, hosting
+from tasks.records.reasons import OutOfReach, UsageError
+from tasks.records.run import EndRecord
+from tasks.submit import Submission
+
+SECONDS_AFTER_VERDICT = 20.0
+"""What Prefect gets to report the final state; the results are committed and the verdict stands."""
+
+
+def run_hosted(
+    call: Callable[[], Any], prepared: Any, submission: Submission, tell: Callable[[EndRecord], None]
+) -> EndRecord:
+    """Call a flow with its plan at hand; returns its verdict, which no fault of the Prefect API can change.
+
+    Raises what kept the flow from a verdict: OutOfReach where the API was not there at the start.
+    """
+    verdicts: list[EndRecord] = []
+    meter = Meter(len(submission.plan.pairs), "pairs")
+
+    def on_verdict(end: EndRecord) -> None:
+        verdicts.append(end)
+        timer.start()
+
+    def leave() -> None:
+        click.echo("the Prefect API does not answer; leaving with the verdict of the results", err=True)
+        tell(verdicts[0])
+        sys.stdout.flush()
+        os._exit(verdicts[0].exit_code)
+
+    timer = threading.Timer(SECONDS_AFTER_VERDICT, leave)
+    timer.daemon = True
+    session = Session(
+        prepared=prepared,
+        on_attempt=lambda attempt: meter.advance(note=""),
+        on_work=lambda stage, rows: meter.note(f"{stage}, {len(rows)} pairs in hand"),
+        on_verdict=on_verdict,
+    )
+    _say_what_is_awaited()
+    failure: BaseException | None = None
+    with hosting(session), meter:
+        try:
+            state = call()
+            if not verdicts:
+                failure = _failure_of(state)
+        except BaseException as error:
+            failure = error
+    timer.cancel()
+    if not verdicts:
+        raise _explained(failure) from failure
+    tell(verdicts[0])
+    return verdicts[0]
+
+
+def _say_what_is_awaited() -> None:
+    from prefect.settings import PREFECT_API_URL
+
+    if not PREFECT_API_URL.value():
+        click.echo("starting a local Prefect server, about 15 s; set PREFECT_API_URL to use yours", err=True)
+
+
+def _failure_of(state: Any) -> BaseException:
+    if isinstance(state.data, BaseException):
+        return state.data
+    return RuntimeError(state.message or "the flow ended without a verdict")
+
+
+def _explained(failure: BaseException | None) -> BaseException:
+    """The failure in words that say what to do, where it is one that we know."""
+    if failure is None or isinstance(failure, UsageError | OutOfReach | KeyboardInterrupt):
+        return failure or RuntimeError("the flow ended without a verdict")
+    if "Failed to reach API" in str(failure) or type(failure).__name__ in ("ConnectError", "ConnectTimeout"):
+        return OutOfReach(
+            f"the Prefect API at {os.environ.get('PREFECT_API_URL', 'its configured address')} does not answer; "
+            "start it with `prefect server start`, or unset PREFECT_API_URL to use a local one."
+        )
+    return failure

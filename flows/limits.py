@@ -1,0 +1,46 @@
+"""When a run should give up: too many failed pairs, or storage that fails for good."""
+
+import threading
+
+from flows.session import Session
+from tasks.records.pair import Attempt
+from tasks.records.reasons import Reason
+from tasks.records.run import RunRecord, Stop
+
+STORAGE_FAULTS_IN_A_ROW = 3
+_STORAGE = {Reason.STORAGE.value, Reason.DISK_FULL.value}
+
+
+class Limits:
+    """Counts failures as they come in and asks the session to stop. Safe to call from several threads."""
+
+    def __init__(self, run: RunRecord, session: Session) -> None:
+        self._allowed = allowed_failures(run.options.max_failures, run.pairs)
+        self._session = session
+        self._failed = 0
+        self._storage = 0
+        self._lock = threading.Lock()
+
+    def finished(self, attempt: Attempt) -> None:
+        with self._lock:
+            self._failed += not attempt.ok
+            self._storage_fault(attempt.values.get("reason") in _STORAGE)
+            if self._allowed is not None and self._failed > self._allowed:
+                self._session.ask_to_stop(Stop.MAX_FAILURES)
+        self._session.on_attempt(attempt)
+
+    def shard_failed(self, error: Exception) -> None:
+        with self._lock:
+            self._storage_fault(True)
+
+    def _storage_fault(self, fault: bool) -> None:
+        self._storage = self._storage + 1 if fault else 0
+        if self._storage >= STORAGE_FAULTS_IN_A_ROW:
+            self._session.ask_to_stop(Stop.STORAGE)
+
+
+def allowed_failures(text: str, pairs: int) -> float | None:
+    """How many pairs may fail: "12" is a number, "5%" a share of `pairs`, "" is no limit."""
+    if not text:
+        return None
+    return float(text[:-1]) / 100 * pairs if text.endswith("%") else float(text)

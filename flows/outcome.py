@@ -1,0 +1,84 @@
+"""The verdict of a run: exit code, sentence, Prefect state."""
+
+import contextlib
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+from tasks.store import AlreadyExists
+
+from tasks.records.run import EndRecord, RunRecord, Stop
+from tasks.standing import Family, counts, of_family, reasons
+from tasks.submit import Submission
+
+ExitCode = Literal[0, 1, 3, 4, 130]
+EXIT_CODES: dict[Stop, ExitCode] = {
+    Stop.CANCELLED: 130,
+    Stop.PREEMPTED: 130,
+    Stop.MAX_FAILURES: 3,
+    Stop.STORAGE: 4,
+}
+STOPPED = {
+    Stop.CANCELLED: "interrupted",
+    Stop.PREEMPTED: "ended by SIGTERM",
+    Stop.MAX_FAILURES: "stopped: more pairs failed than --max-failures allows",
+    Stop.STORAGE: "stopped: storage failed for good",
+}
+
+
+def conclude(submission: Submission, stop: Stop, withheld: int = 0) -> EndRecord:
+    """Judge a run by its results and write end.json.
+
+    `withheld` pairs of a rerun were not tried again because nothing changed: they keep it from ending green.
+    """
+    store, layout, run = submission.store, submission.layout, submission.run
+    frame = of_family(store, layout, Family((run,)))
+    found, why = counts(frame), reasons(frame)
+    if found["open"] == 0 and stop in (Stop.CANCELLED, Stop.PREEMPTED):
+        stop = Stop.FINISHED  # all was done when the signal came
+    done = found["ok"] == found["pairs"] and not withheld
+    end = EndRecord(
+        run_id=run.run_id,
+        stop=stop,
+        exit_code=EXIT_CODES.get(stop, 0 if done else 1),
+        message=sentence(found, why, stop, withheld),
+        counts=found,
+        reasons=why,
+        ended_at=datetime.now(UTC),
+    )
+    with contextlib.suppress(AlreadyExists):
+        store.create(layout.run(run.run_id, "end.json"), end.model_dump_json(indent=2).encode())
+    return end
+
+
+def sentence(found: dict[str, int], why: dict[str, int], stop: Stop, withheld: int = 0) -> str:
+    """For instance "37 of 40 pairs done; 3 failed: 2 decode_error, 1 input_missing"."""
+    parts = [f"{found['ok']} of {found['pairs']} pairs done"]
+    if found["skipped"]:
+        parts[0] += f" ({found['skipped']} of them before)"
+    if found["failed"]:
+        named = {r: n for r, n in why.items() if r not in _OPEN_REASONS}
+        parts.append(f"{found['failed']} failed: " + ", ".join(f"{n} {r}" for r, n in named.items()))
+    if found["open"]:
+        parts.append(f"{found['open']} not reached")
+    if withheld:
+        parts.append(f"{withheld} not tried again, since nothing about them has changed")
+    if stop in STOPPED:
+        parts.append(STOPPED[stop])
+    return "; ".join(parts)
+
+
+_OPEN_REASONS = {"lost", "preempted", "cancelled"}
+
+
+def state_of(end: EndRecord) -> State[Any]:
+    """Completed only with exit code 0."""
+    return Completed(message=end.message) if end.exit_code == 0 else Failed(message=end.message)
+
+
+def next_command(run: RunRecord, end: EndRecord, root: str) -> str:
+    """What a person types next."""
+    if end.exit_code == 0:
+        return f"gramophone metrics --run {run.run_id} --root {root}"
+    return f"gramophone rerun {run.run_id} --root {root}"

@@ -1,0 +1,75 @@
+"""What the command line and a flow share while a run goes on: the wish to stop, who listens, the verdict."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from tasks.records.pair import Attempt
+from tasks.records.run import EndRecord, RunRecord, Stop
+
+SIGNALS = {signal.SIGINT: Stop.CANCELLED, signal.SIGTERM: Stop.PREEMPTED}
+
+
+@dataclass
+class Session:
+    """One run in one process. `prepared` is what the command line has planned before it started Prefect."""
+
+    prepared: Any = None
+
+    on_start: Callable[[RunRecord], None] = lambda run: None
+    on_attempt: Callable[[Attempt], None] = lambda attempt: None
+    on_work: Callable[[str, tuple[int, ...]], None] = lambda stage, rows: None
+    on_verdict: Callable[[EndRecord], None] = lambda verdict: None
+    stop: Stop = Stop.FINISHED
+    _asked: threading.Event = field(default_factory=threading.Event)
+
+    def stopping(self) -> bool:
+        return self._asked.is_set()
+
+    def ask_to_stop(self, why: Stop) -> None:
+        """No new shard; what is in hand is left, what is done is committed. The first reason stands."""
+        if not self._asked.is_set():
+            self.stop = why
+            self._asked.set()
+
+    @contextmanager
+    def catching_signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM ask to stop, a second Ctrl-C leaves at once. Does nothing outside the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            if number == signal.SIGINT and self._asked.is_set():
+                raise KeyboardInterrupt
+            self.ask_to_stop(SIGNALS[signal.Signals(number)])
+
+        before: dict[signal.Signals, Any] = {number: signal.signal(number, handle) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+_current: Session | None = None
+
+
+def current() -> Session:
+    """The session of this process: the command line's, or a plain one under a Prefect worker."""
+    return _current or Session()
+
+
+@contextmanager
+def hosting(session: Session) -> Iterator[None]:
+    """Make `session` the current one."""
+    global _current
+    _current = session
+    try:
+        yield
+    finally:
+        _current = None

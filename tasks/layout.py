@@ -1,0 +1,36 @@
+"""Where everything lies under the root (the blueprint's layout), in one place."""
+
+from dataclasses import dataclass
+
+from tasks.store import join
+
+
+@dataclass(frozen=True)
+class Layout:
+    root: str
+
+    def results(self) -> str:
+        return join(self.root, "results")
+
+    def run(self, run_id: str, name: str) -> str:
+        return join(self.root, "runs", run_id, name)
+
+    def runs(self) -> str:
+        return join(self.root, "runs")
+
+    def audio_folder(self, night: str, run_id: str) -> str:
+        return join(self.root, "audio", f"night={night}", f"run={run_id}")
+
+    def audio(self, night: str, run_id: str, pair_id: str, sha256: str, extension: str) -> str:
+        return join(self.audio_folder(night, run_id), f"{pair_id}.{sha256[:12]}.{extension}")
+
+    def shard_results(self, night: str, run_id: str, shard: int) -> str:
+        return join(self.results(), f"night={night}", f"run={run_id}", f"shard-{shard:05d}.parquet")
+
+    def shard_curves(self, night: str, run_id: str, shard: int, sha256: str) -> str:
+        return join(self.root, "curves", f"night={night}", f"run={run_id}", f"shard-{shard:05d}.{sha256[:12]}.parquet")
+
+
+def run_id_of(results_uri: str) -> str | None:
+    """The run that a results file belongs to, from its path."""
+    return next((p.removeprefix("run=") for p in results_uri.split("/") if p.startswith("run=")), None)

@@ -1,0 +1,120 @@
+"""Build a manifest from two folders of audio, and probe the audio that one names."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from tasks.audio import AudioInfo, probe
+from tasks.manifest.read import Manifest
+from tasks.overrides import shown
+from tasks.records import schema
+from tasks.records.pair import Fault
+from tasks.records.parameters import Parameters
+from tasks.records.reasons import PairError, Reason, UsageError, remedy
+from tasks.roots import Roots
+from tasks.store import Store
+
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif"})
+
+
+def audio_files(folder: Path) -> list[Path]:
+    """Audio below `folder`, by the ending of its name, sorted. Raises UsageError where there is none."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; name a folder with audio files.")
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in AUDIO_SUFFIXES)
+    if not files:
+        raise UsageError(f"no audio in {folder}: looked for {', '.join(sorted(AUDIO_SUFFIXES))}.")
+    return files
+
+
+def build(contents: Path, styles: Path, pairing: Literal["zip", "product"], out: Path) -> pa.Table:
+    """A manifest table of every content with its style (zip) or with every style (product).
+
+    URIs are relative to the folder of `out` where they lie below it, so that the folder can be moved.
+    Raises UsageError where zip finds different numbers of files.
+    """
+    left, right = audio_files(contents), audio_files(styles)
+    if pairing == "zip" and len(left) != len(right):
+        raise UsageError(
+            f"--pair zip needs as many contents as styles: {contents} has {len(left)}, {styles} has {len(right)}. "
+            "Use --pair product for every content with every style."
+        )
+    pairs = zip(left, right, strict=True) if pairing == "zip" else product(left, right)
+    rows: list[dict[str, Any]] = []
+    taken: set[str] = set()
+    for content, style in pairs:
+        name = _unique(f"{_name(content)}-x-{_name(style)}", taken)
+        rows.append({"pair_id": name, "content_uri": _uri(content, out), "style_uri": _uri(style, out)})
+    return schema.table_of(rows, schema.MANIFEST).select(["pair_id", "content_uri", "style_uri"])
+
+
+def _name(path: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "clip"
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    name, number = name[:120], 1
+    candidate = name
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}-{number}"
+    taken.add(candidate)
+    return candidate
+
+
+def _uri(path: Path, out: Path) -> str:
+    folder, path = out.resolve().parent, path.resolve()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What opening the audio of a manifest showed: facts by URI, and a fault for each cell that will fail."""
+
+    audio: dict[str, AudioInfo]
+    faults: list[Fault]
+
+
+def probe_audio(manifest: Manifest, base: Parameters, store: Store, roots: Roots) -> Probed:
+    """Open every input of a manifest once: existence, format, duration, rate, channels, silence."""
+    pairs = [pair for pair in manifest.pairs(base) if not pair.faults]
+    uris = sorted({i.uri for pair in pairs for i in pair.inputs})
+
+    def one(uri: str) -> AudioInfo | PairError:
+        try:
+            roots.check(uri)
+            return probe(store.read(uri, allowed=roots).data)
+        except PairError as error:
+            return error
+
+    with ThreadPoolExecutor(8) as pool:
+        found = dict(zip(uris, pool.map(one, uris), strict=True))
+    faults = []
+    for pair in pairs:
+        for given in pair.inputs:
+            error = _unusable(found[given.uri], given.start, given.seconds, pair.params or base)
+            if error:
+                help_ = remedy(error.reason, "RUN")
+                column = "content_uri" if given.role == "content" else "style_uri"
+                faults.append(Fault(pair.manifest_row, column, shown(given.uri), error.reason, error.message, help_))
+    return Probed({u: a for u, a in found.items() if isinstance(a, AudioInfo)}, faults)
+
+
+def _unusable(
+    audio: AudioInfo | PairError, start: float | None, seconds: float | None, params: Parameters
+) -> PairError | None:
+    if isinstance(audio, PairError):
+        return audio
+    if audio.silent:
+        return PairError(Reason.INPUT_SILENT, "is silent")
+    left = audio.seconds - (start or 0.0)
+    if left <= 0 or (seconds is not None and seconds > left + 1e-6):
+        return PairError(Reason.INPUT_TOO_SHORT, f"lasts {audio.seconds:.2f} s, but the slice ends later")
+    if (seconds or left) > params.max_seconds:
+        return PairError(Reason.INPUT_TOO_LONG, f"lasts {seconds or left:.1f} s; max_seconds is {params.max_seconds:g}")
+    return None

@@ -1,0 +1,146 @@
+"""All that can be wrong with the rows of a manifest, found column by column."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.overrides import ParamsInvalid, resolve, shown
+from tasks.records.pair import Fault
+from tasks.records.parameters import Parameters
+from tasks.records.reasons import PairError, Reason
+from tasks.roots import canonical_uri
+
+PAIR_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+METHODS = ("optimise",)
+
+
+def row_faults(table: pa.Table, base: Parameters, folder: str) -> Iterator[Fault]:
+    """The faults of every row of a manifest in its schema; `folder` is what relative URIs are taken from."""
+    yield from _pair_ids(table)
+    yield from _uris(table, folder)
+    for name in ("content_start", "style_start"):
+        yield from _numbers(
+            table, name, pc.less(table[name], 0.0), "is before the beginning", "use 0 or more, in seconds"
+        )
+    for name in ("content_seconds", "style_seconds"):
+        wrong = pc.less_equal(table[name], 0.0)
+        yield from _numbers(table, name, wrong, "is no length", "use more than 0, in seconds")
+    yield from _where(table, "seed", pc.less(table["seed"], 0), Reason.ROW_INVALID, "is negative", "use 0 or more")
+    unknown = pc.invert(pc.is_in(table["method"], value_set=pa.array(METHODS)))
+    yield from _where(
+        table,
+        "method",
+        pc.and_(unknown, pc.is_valid(table["method"])),
+        Reason.ROW_INVALID,
+        "is not a method of this version",
+        f"use {' or '.join(METHODS)}, or leave it out",
+    )
+    yield from _params(table, base)
+
+
+def _where(table: pa.Table, column: str, mask: Any, reason: Reason, why: str, remedy: str) -> Iterator[Fault]:
+    """A fault for every row in which `mask` is true."""
+    for row in pc.indices_nonzero(pc.fill_null(mask, False)).to_pylist():
+        yield Fault(row, column, shown(table[column][row].as_py()), reason, why, remedy)
+
+
+def _numbers(table: pa.Table, name: str, mask: Any, why: str, remedy: str) -> Iterator[Fault]:
+    yield from _where(table, name, mask, Reason.ROW_INVALID, why, remedy)
+    infinite = pc.invert(pc.is_finite(table[name]))
+    yield from _where(table, name, infinite, Reason.ROW_INVALID, "is not a number", "use a finite number, in seconds")
+
+
+def _pair_ids(table: pa.Table) -> Iterator[Fault]:
+    ids = table["pair_id"]
+    invalid = Reason.ROW_INVALID
+    yield from _where(table, "pair_id", pc.is_null(ids), invalid, "is missing", "give each row a name of its own")
+    wrong = pc.invert(pc.match_substring_regex(ids, PAIR_ID))
+    yield from _where(
+        table,
+        "pair_id",
+        wrong,
+        invalid,
+        "is not a name",
+        "use 1 to 128 letters, digits, '.', '_' or '-', beginning with a letter or digit",
+    )
+    counts = pc.value_counts(pc.drop_null(ids))
+    twice = pc.filter(pc.struct_field(counts, 0), pc.greater(pc.struct_field(counts, 1), 1))
+    if len(twice):
+        mask = pc.is_in(ids, value_set=twice)
+        first: dict[str, list[int]] = {}
+        for row in pc.indices_nonzero(mask).to_pylist():
+            first.setdefault(ids[row].as_py(), []).append(row)
+        for name, rows in first.items():
+            for row in rows:
+                others = ", ".join(str(r) for r in rows[:5] if r != row)
+                yield Fault(
+                    row, "pair_id", shown(name), invalid, f"is also in row {others}", "give each row a name of its own"
+                )
+
+
+def _uris(table: pa.Table, folder: str) -> Iterator[Fault]:
+    @lru_cache(maxsize=65_536)
+    def wrong(text: str) -> str | None:
+        try:
+            canonical_uri(text, folder)
+        except PairError as error:
+            return error.message
+        return None
+
+    def faults(row: int, column: str, text: str | None) -> Iterator[Fault]:
+        if not text:
+            yield Fault(row, column, shown(text), Reason.ROW_INVALID, "is missing", "name the audio file")
+        elif (why := wrong(text)) is not None:
+            yield Fault(row, column, shown(text), Reason.INPUT_FORBIDDEN, why, "use a path or an s3:// URI")
+
+    listed = table["styles"].to_pylist()
+    for row, (content, style, styles) in enumerate(
+        zip(table["content_uri"].to_pylist(), table["style_uri"].to_pylist(), listed, strict=True)
+    ):
+        yield from faults(row, "content_uri", content)
+        if not styles:
+            yield from faults(row, "style_uri", style)
+            continue
+        if style:
+            yield Fault(row, "styles", "...", Reason.ROW_INVALID, "is given beside style_uri", "use one of the two")
+        if len(styles) > 1:
+            yield Fault(
+                row,
+                "styles",
+                f"{len(styles)} styles",
+                Reason.ROW_INVALID,
+                "this version takes one style a pair",
+                "split the row",
+            )
+        for one in styles:
+            yield from faults(row, "styles", one["uri"])
+            yield from _style_numbers(row, one)
+
+
+def _style_numbers(row: int, style: dict[str, Any]) -> Iterator[Fault]:
+    for name, lowest in (("start", 0.0), ("seconds", 1e-9), ("weight", 1e-9)):
+        value = style[name]
+        if value is not None and not lowest <= value < float("inf"):
+            yield Fault(
+                row, "styles", f"{name} {value}", Reason.ROW_INVALID, "is out of range", "use a positive number"
+            )
+
+
+def _params(table: pa.Table, base: Parameters) -> Iterator[Fault]:
+    @lru_cache(maxsize=65_536)
+    def problems(text: str | None, seed: int | None) -> tuple[tuple[str, str, str], ...]:
+        try:
+            resolve(base, text, seed)
+        except ParamsInvalid as error:
+            return tuple(error.problems)
+        return ()
+
+    rows = zip(table["params"].to_pylist(), table["seed"].to_pylist(), strict=True)
+    for row, (text, seed) in enumerate(rows):
+        if text is None:
+            continue
+        for value, why, remedy in problems(text, None if seed is None or seed < 0 else seed):
+            yield Fault(row, "params", value, Reason.PARAMS_INVALID, why, remedy)

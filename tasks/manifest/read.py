@@ -1,0 +1,208 @@
+"""Read a manifest: rows of exactly one schema, URIs made absolute, parameters resolved (manifests/README.md)."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.manifest.check import METHODS, row_faults
+from tasks.overrides import ParamsInvalid, resolve
+from tasks.records import schema
+from tasks.records.pair import Fault, Input, Pair
+from tasks.records.parameters import Parameters
+from tasks.records.reasons import PairError, UsageError
+from tasks.roots import canonical_uri
+from tasks.store import Store
+
+MAX_ROWS = 10_000_000
+REQUIRED = ("pair_id", "content_uri")
+
+
+@dataclass
+class Manifest:
+    """Rows of exactly the manifest's schema (plus `x_` columns), URIs made absolute, and the faults of its rows."""
+
+    uri: str
+    folder: str  # what relative URIs are taken from: the manifest's folder, or the manifest where it is one
+    sha256: str
+    table: pa.Table
+    faults: dict[int, list[Fault]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def all_faults(self) -> list[Fault]:
+        return [fault for row in sorted(self.faults) for fault in self.faults[row]]
+
+    def pairs(self, base: Parameters) -> Iterator[Pair]:
+        """One pair for each row: `base` overridden by the row's parameters. A faulty row gives a faulty pair."""
+        number = 0
+        for batch in self.table.select(schema.MANIFEST.names).to_batches(max_chunksize=4_096):
+            for row in batch.to_pylist(maps_as_pydicts="strict"):
+                yield _pair(number, row, base, tuple(self.faults.get(number, ())))
+                number += 1
+
+
+def read_manifest(store: Store, uri: str, base: Parameters) -> Manifest:
+    """Read and check the manifest at `uri` (a parquet file, or a folder of them, in the order of their names).
+
+    A row that is wrong is recorded among the faults. Raises UsageError where the manifest as a whole is wrong:
+    not there, not parquet, a required column missing, a column of a wrong type, a column that nobody knows.
+    """
+    blobs = _blobs(store, uri)
+    digests = [blob.sha256 for blob in blobs]
+    sha256 = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    table = pa.concat_tables(
+        [part for blob in blobs for part in _row_groups(blob.uri, blob.data)], promote_options="default"
+    )
+    folder = uri.rsplit("/", 1)[0] if blobs[0].uri == uri else uri
+    return manifest_of(uri, folder, sha256, table, base)
+
+
+def manifest_of(uri: str, folder: str, sha256: str, table: pa.Table, base: Parameters) -> Manifest:
+    """A table in the manifest's schema as a manifest that stood at `uri`: URIs absolute, rows checked."""
+    manifest = Manifest(uri, folder, sha256, _absolute(table, folder))
+    for fault in row_faults(manifest.table, base, folder):
+        manifest.faults.setdefault(fault.row, []).append(fault)
+    return manifest
+
+
+def _blobs(store: Store, uri: str) -> list[Any]:
+    if store.stat(uri) is None:
+        names = [name for name, _ in store.list(uri) if name.endswith(".parquet")]
+        if not names:
+            raise UsageError(
+                f"no manifest at {uri}: there is no such file and no folder with parquet files. "
+                "Build one with `gramophone manifest build CONTENT_DIR STYLE_DIR -o manifest.parquet`."
+            )
+        return [store.read(name) for name in names]
+    try:
+        return [store.read(uri)]
+    except PairError as error:
+        raise UsageError(f"cannot read the manifest {uri}: {error.message}") from error
+
+
+def _row_groups(uri: str, data: bytes) -> Iterator[pa.Table]:
+    try:
+        file = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True, arrow_extensions_enabled=False)
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(
+            f"{uri} is not a parquet file ({error}). A manifest is parquet; pandas' to_parquet writes one."
+        ) from error
+    if file.metadata.num_rows > MAX_ROWS:
+        raise UsageError(f"{uri} has {file.metadata.num_rows} rows; a manifest has at most {MAX_ROWS}: split it.")
+    wanted = _columns(uri, file.schema_arrow)
+    yield _normal(uri, file.schema_arrow.empty_table().select(wanted))
+    for number in range(file.num_row_groups):
+        try:
+            yield _normal(uri, file.read_row_group(number, columns=wanted))
+        except (pa.ArrowException, OSError) as error:
+            raise UsageError(f"{uri}: row group {number} cannot be read ({error}); the file is damaged.") from error
+
+
+def _columns(uri: str, found: pa.Schema) -> list[str]:
+    names = list(found.names)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"{uri}: column {twice[0]!r} is there twice; drop one.")
+    missing = [name for name in REQUIRED if name not in names]
+    if "style_uri" not in names and "styles" not in names:
+        missing.append("style_uri")
+    unknown = [name for name in names if name not in schema.MANIFEST.names and not name.startswith("x_")]
+    if missing or unknown:
+        faults = [f"column {name!r} is missing" for name in missing]
+        faults += [f"column {name!r} is not known{_nearest(name)}" for name in unknown]
+        raise UsageError(
+            f"{uri}: {'; '.join(faults)}. Columns of your own begin with x_; manifests/README.md lists the others."
+        )
+    return names
+
+
+def _nearest(name: str) -> str:
+    close = get_close_matches(name.lower(), schema.MANIFEST.names, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _normal(uri: str, table: pa.Table) -> pa.Table:
+    """The table in exactly the manifest's schema; absent optional columns are null, `x_` columns stay."""
+    columns: dict[str, Any] = {}
+    for name, kind in zip(schema.MANIFEST.names, schema.MANIFEST.types, strict=True):
+        if name not in table.column_names:
+            columns[name] = pa.nulls(table.num_rows, kind)
+            continue
+        columns[name] = _cast(uri, name, table.column(name), kind)
+    for name in table.column_names:
+        if name.startswith("x_"):
+            columns[name] = table.column(name)
+    return pa.table(columns)
+
+
+def _cast(uri: str, name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    found = column.type
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    text = pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
+    number = pa.types.is_integer(found) or pa.types.is_floating(found)
+    fits = (
+        pa.types.is_null(found)
+        or (pa.types.is_string(kind) and text)
+        or (pa.types.is_floating(kind) and number)
+        or (pa.types.is_integer(kind) and number)
+        or (pa.types.is_nested(kind) and (pa.types.is_nested(found)))
+    )
+    try:
+        if not fits:
+            raise pa.ArrowTypeError("wrong type")
+        if pa.types.is_string(kind):
+            column.validate(full=True)  # invalid UTF-8
+        return column.cast(kind)
+    except pa.ArrowException as error:
+        detail = "" if str(error) == "wrong type" else f" ({error})"
+        raise UsageError(f"{uri}: column {name!r} is {found}, but must be {kind}{detail}.") from error
+
+
+def _absolute(table: pa.Table, base: str) -> pa.Table:
+    """Relative URIs resolved against the manifest's folder; one that cannot be stays as it is, for `_check`."""
+
+    @lru_cache(maxsize=65_536)
+    def absolute(text: str | None) -> str | None:
+        try:
+            return canonical_uri(text, base) if text else text
+        except PairError:
+            return text
+
+    for name in ("content_uri", "style_uri"):
+        values = [absolute(text) for text in table.column(name).to_pylist()]
+        table = table.set_column(table.column_names.index(name), name, pa.array(values, pa.string()))
+    styles = table.column("styles")
+    if styles.null_count < len(styles):
+        values = [s and [{**one, "uri": absolute(one["uri"])} for one in s if one] for s in styles.to_pylist()]
+        kind = schema.MANIFEST.field("styles").type
+        table = table.set_column(table.column_names.index("styles"), "styles", pa.array(values, kind))
+    return table
+
+
+def _pair(number: int, row: dict[str, Any], base: Parameters, faults: tuple[Fault, ...]) -> Pair:
+    try:
+        params = resolve(base, row["params"], row["seed"])
+    except ParamsInvalid:
+        params = None
+    style = {"uri": row["style_uri"], "start": row["style_start"], "seconds": row["style_seconds"], "weight": None}
+    inputs = [Input("content", row["content_uri"] or "", row["content_start"], row["content_seconds"])]
+    for one in row["styles"] or [style]:
+        weight = 1.0 if one["weight"] is None else one["weight"]
+        inputs.append(Input("style", one["uri"] or "", one["start"], one["seconds"], weight))
+    return Pair(
+        manifest_row=number,
+        pair_id=row["pair_id"],
+        inputs=tuple(inputs),
+        method=row["method"] or METHODS[0],
+        params=params,
+        tags=tuple(sorted((row["tags"] or {}).items())),
+        faults=faults,
+    )

@@ -1,0 +1,75 @@
+"""Parameters of one pair: a base overridden by a row's JSON, checked, with every problem named for a person."""
+
+import json
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from tasks.records.parameters import Parameters
+
+
+class ParamsInvalid(ValueError):
+    """Parameters that cannot be: (value, why, remedy) of each problem."""
+
+    def __init__(self, problems: list[tuple[str, str, str]]) -> None:
+        super().__init__("; ".join(f"{value}: {why}; {remedy}" for value, why, remedy in problems))
+        self.problems = problems
+
+
+def overrides(text: str | None) -> dict[str, Any]:
+    """The JSON object of a row's `params` column. Raises ParamsInvalid."""
+    if not text:
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ParamsInvalid(
+            [(shown(text), f"is not JSON ({error})", 'write an object such as {"widths": [2, 8]}')]
+        ) from error
+    if not isinstance(value, dict):
+        raise ParamsInvalid([(shown(text), "is not a JSON object", 'write an object such as {"widths": [2, 8]}')])
+    return value
+
+
+def resolve(base: Parameters, text: str | None, seed: int | None) -> Parameters:
+    """`base` overridden by a row's JSON `params` and its `seed` column. Raises ParamsInvalid with every problem."""
+    if not text and seed is None:
+        return base
+    own = overrides(text)
+    if seed is not None:
+        if own.get("seed", seed) != seed:
+            raise ParamsInvalid(
+                [(f"seed {own['seed']}", f"differs from the seed column, {seed}", "use one of the two")]
+            )
+        own["seed"] = seed
+    return checked({**base.model_dump(mode="json"), **own})
+
+
+def checked(values: dict[str, Any]) -> Parameters:
+    """The parameter model over `values`. Raises ParamsInvalid, with the nearest name for one that is not known."""
+    try:
+        return Parameters.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise ParamsInvalid([_problem(e) for e in error.errors()]) from error
+
+
+def _problem(error: Any) -> tuple[str, str, str]:
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        close = get_close_matches(name, list(Parameters.model_fields), n=1)
+        remedy = f"did you mean {close[0]!r}?" if close else "`gramophone run --help` lists the parameters"
+        return name, "is not a parameter", remedy
+    why = error["msg"].removeprefix("Value error, ")
+    if not name:
+        return "params", why, "change one of them"
+    return f"{name} {shown(error['input'])}", why[:1].lower() + why[1:], "change it"
+
+
+def shown(value: Any) -> str:
+    """A cell for a person: escaped, at most 80 characters, null said so."""
+    if value is None:
+        return "null"
+    text = value if isinstance(value, str) else str(value)
+    text = text.encode("unicode_escape").decode() if not text.isprintable() else text
+    return repr(text if len(text) <= 80 else text[:77] + "...") if isinstance(value, str) else text[:80]

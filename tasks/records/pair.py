@@ -1,0 +1,129 @@
+"""A pair as the planner hands it on, its identity, and what became of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tasks.records.parameters import ALGORITHM_VERSION, Parameters, canonical_json, sha256_of
+from tasks.records.reasons import PairError, Reason
+
+
+@dataclass(frozen=True)
+class Input:
+    """One sound that goes into a pair: `start` and `seconds` choose a slice, `weight` is a style's share."""
+
+    role: str  # "content" or "style"
+    uri: str
+    start: float | None = None
+    seconds: float | None = None
+    weight: float = 1.0
+    etag: str | None = None
+    sha256: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("role", "uri", "etag", "sha256", "start", "seconds", "weight")}
+
+    def _part(self) -> dict[str, Any]:
+        return {"role": self.role, "start": self.start, "seconds": self.seconds, "weight": self.weight}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one cell of a manifest, and what to do about it."""
+
+    row: int
+    column: str
+    value: str
+    reason: Reason
+    why: str
+    remedy: str
+
+    def sentence(self) -> str:
+        return f"{self.column} = {self.value}: {self.why}; {self.remedy}"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One row of a run's manifest with its parameters resolved. With faults it is an attempt that has failed."""
+
+    manifest_row: int
+    pair_id: str | None
+    inputs: tuple[Input, ...]
+    method: str
+    params: Parameters | None
+    tags: tuple[tuple[str, str], ...] = ()
+    faults: tuple[Fault, ...] = field(default=())
+
+    @property
+    def content(self) -> Input | None:
+        return next((i for i in self.inputs if i.role == "content"), None)
+
+    @property
+    def style(self) -> Input | None:
+        return next((i for i in self.inputs if i.role == "style"), None)
+
+    @property
+    def name(self) -> str:
+        """How people are told of it: the id or, where it has none, the row."""
+        return self.pair_id or f"row {self.manifest_row}"
+
+    def error(self) -> PairError | None:
+        """The failure that its faults amount to: the first one's reason, all of them in the message."""
+        if not self.faults:
+            return None
+        return PairError(self.faults[0].reason, "; ".join(f.sentence() for f in self.faults))
+
+    def with_etags(self, etags: Mapping[str, str | None]) -> "Pair":
+        return replace(self, inputs=tuple(replace(i, etag=etags.get(i.uri)) for i in self.inputs))
+
+    def _identity(self, inputs: list[dict[str, Any]], model_sha256: str | None) -> str:
+        assert self.params is not None
+        return sha256_of(
+            canonical_json(
+                {
+                    "algorithm_version": ALGORITHM_VERSION,
+                    "inputs": inputs,
+                    "method": self.method,
+                    "model_sha256": model_sha256,
+                    "params": self.params.model_dump(mode="json"),
+                }
+            )
+        )
+
+    def key(self, model_sha256: str | None = None) -> str:
+        """pair_key: sha256 of what determines the output. Needs the digest of every input."""
+        assert all(i.sha256 for i in self.inputs)
+        return self._identity([{**i._part(), "sha256": i.sha256} for i in self.inputs], model_sha256)
+
+    def plan_key(self, model_sha256: str | None = None) -> str | None:
+        """What planning compares before any byte is read: URIs and ETags in place of digests (None: not known)."""
+        if self.params is None or not all(i.etag for i in self.inputs):
+            return None
+        return self._identity([{**i._part(), "uri": i.uri, "etag": i.etag} for i in self.inputs], model_sha256)
+
+
+def plan_key_of_row(row: Mapping[str, Any]) -> str | None:
+    """The plan_key of a results row, to compare with a planned pair's."""
+    if row["algorithm_version"] != ALGORITHM_VERSION or not row["params"]:
+        return None
+    pair = Pair(
+        manifest_row=int(row["manifest_row"]),
+        pair_id=row["pair_id"],
+        inputs=tuple(Input(**i) for i in row["inputs"]),
+        method=row["method"],
+        params=Parameters.model_validate_json(row["params"]),
+    )
+    return pair.plan_key(row["model_sha256"])
+
+
+@dataclass
+class Attempt:
+    """One try at one pair: columns of its results row, and its loss curves where it has any."""
+
+    manifest_row: int
+    values: dict[str, Any]
+    curves: dict[str, list[Any]] | None = None
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.values.get("status") == "ok")

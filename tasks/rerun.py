@@ -1,0 +1,178 @@
+"""Choose what a rerun computes: the failed and open pairs of a run and its reruns, and nothing else."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.layout import Layout
+from tasks.lineage import code_version
+from tasks.manifest import Manifest, read_manifest
+from tasks.manifest.read import manifest_of
+from tasks.overrides import ParamsInvalid, overrides
+from tasks.plan import look_up
+from tasks.records import schema
+from tasks.records.pair import Pair
+from tasks.records.parameters import Parameters
+from tasks.records.reasons import POLICIES, Reason, UsageError
+from tasks.records.run import RunRecord
+from tasks.results import read_table, rows_of
+from tasks.roots import Roots
+from tasks.standing import Family, family_of, is_working, of_family
+from tasks.store import Store, open_store
+from tasks.submit import Request, Submission, allowed_roots, check_overrides, place, submission
+
+
+class RerunJob(BaseModel):
+    """What a rerun is asked to do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    root: str = Field("gramophone-data", min_length=1, description="URI under which the run was written")
+    run_id: str | None = Field(None, description="any run of the family; empty: the latest")
+    reasons: tuple[Reason, ...] = Field((), description="only pairs that failed for one of these reasons")
+    manifest: str | None = Field(None, description="its rows replace those of equal pair_id")
+    set: dict[str, Any] = Field(default_factory=dict, description="parameters to change, by name")
+    allow: tuple[str, ...] = Field((), description="further places that inputs may come from, as URIs")
+    force: bool = Field(False, description="also permanent failures of which nothing has changed")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What stands behind a rerun: the pairs to compute, and those that would only fail again."""
+
+    family: Family
+    chosen: pd.DataFrame
+    withheld: pd.DataFrame
+    submission: Submission | None  # None: nothing to compute
+
+
+def prepare_rerun(job: RerunJob) -> Selection:
+    """Plan a rerun; writes nothing. Raises UsageError where there is no such run, or it still goes on."""
+    root = place(job.root)
+    store, layout = open_store(root), Layout(root)
+    family = family_of(store, layout, job.run_id)
+    working = [run.run_id for run in family.runs if is_working(run.run_id)]
+    if working:
+        raise UsageError(f"run {working[0]} is still going on; stop it first, or wait for its end.")
+    check_overrides(job.set)
+    stood = of_family(store, layout, family)
+    left = stood[stood["status"] != "ok"]
+    if job.reasons:
+        left = left[left["reason"].isin([str(r) for r in job.reasons])]
+    table = _rows_of(store, layout, family, left)
+    replaced: set[str] = set()
+    mended = _mended(job)
+    if mended is not None:
+        table, replaced = _replaced(table, mended, left)
+    table = _with_overrides(table, job.set)
+    options = family.last.options
+    allow = (*options.allow, *(uri for uri in job.allow if uri not in options.allow))
+    options = options.model_copy(update={"allow": allow, "force": job.force})
+    roots = _roots(family, mended, job, root)
+    uri = mended.uri if mended else family.last.manifest_uri
+    manifest = manifest_of(
+        uri,
+        uri.rsplit("/", 1)[0],  # the rows' URIs are absolute already
+        mended.sha256 if mended else family.last.manifest_sha256,
+        table,
+        family.first.parameters,
+    )
+    pairs = look_up(manifest.pairs(family.first.parameters), store, roots)
+    again = [
+        job.force or p.pair_id in replaced or _may_help(p, row) for p, row in zip(pairs, rows_of(left), strict=True)
+    ]
+    chosen, withheld = left[again], left[[not a for a in again]]
+    if chosen.empty:
+        return Selection(family, chosen, withheld, None)
+    kept = [number for number, yes in enumerate(again) if yes]
+    request = Request(
+        root=root,
+        manifest_uri=manifest.uri,
+        manifest_sha256=manifest.sha256,
+        table=table.take(kept),
+        pairs=[replace(pairs[old], manifest_row=new) for new, old in enumerate(kept)],
+        parameters=family.first.parameters,
+        options=options,
+        roots=roots,
+        night=family.first.night,
+        parent=family.last if job.run_id is None else _named(family, job.run_id),
+    )
+    return Selection(family, chosen, withheld, submission(store, request))
+
+
+def _named(family: Family, run_id: str) -> RunRecord:
+    return next(run for run in family.runs if run.run_id == run_id)
+
+
+def _rows_of(store: Store, layout: Layout, family: Family, left: pd.DataFrame) -> pa.Table:
+    """The manifest rows of the pairs left over, each from the run that the pair stands by."""
+    wanted = list(zip(left["run_id"], left["manifest_row"].astype("int64"), strict=True))
+    runs = {run_id for run_id, _ in wanted}
+    tables = {run: read_table(store, layout.run(run, "manifest.parquet"), schema.MANIFEST) for run in sorted(runs)}
+    rows = [tables[run].slice(row, 1) for run, row in wanted]
+    return pa.concat_tables([schema.MANIFEST.empty_table(), *rows]).combine_chunks()
+
+
+def _mended(job: RerunJob) -> Manifest | None:
+    if job.manifest is None:
+        return None
+    uri = place(job.manifest)
+    return read_manifest(open_store(uri), uri, Parameters())
+
+
+def _replaced(table: pa.Table, mended: Manifest, left: pd.DataFrame) -> tuple[pa.Table, set[str]]:
+    """The rows with those of the mended manifest in place of their equals by pair_id, and the ids that changed."""
+    own = mended.table.select(schema.MANIFEST.names)
+    where = {name: row for row, name in enumerate(own["pair_id"].to_pylist()) if name is not None}
+    parts, changed = [], set()
+    for row, name in enumerate(left["pair_id"]):
+        old = table.slice(row, 1)
+        new = own.slice(where[name], 1) if name in where else old
+        if not new.equals(old):
+            changed.add(str(name))
+        parts.append(new)
+    return pa.concat_tables([schema.MANIFEST.empty_table(), *parts]).combine_chunks(), changed
+
+
+def _with_overrides(table: pa.Table, values: Mapping[str, Any]) -> pa.Table:
+    """`--set` merged into the rows' params, above what they say themselves."""
+    if not values:
+        return table
+
+    def merged(text: str | None) -> str | None:
+        try:
+            return json.dumps({**overrides(text), **values})
+        except ParamsInvalid:
+            return text  # not JSON: nothing to merge into; the row's fault stands
+
+    params = pa.array([merged(text) for text in table["params"].to_pylist()], pa.string())
+    table = table.set_column(table.column_names.index("params"), "params", params)
+    if "seed" in values:
+        table = table.set_column(table.column_names.index("seed"), "seed", pa.nulls(table.num_rows, pa.int64()))
+    return table
+
+
+def _roots(family: Family, mended: Manifest | None, job: RerunJob, root: str) -> Roots:
+    """The roots of the run that is rerun, with those of a mended manifest and of --allow."""
+    more: Collection[str] = [place(uri) for uri in job.allow]
+    resolved = Roots.resolve(more).uris if more else ()
+    if mended is not None:
+        resolved += allowed_roots(mended.folder, root, family.last.options).uris
+    return Roots(tuple(dict.fromkeys((*family.first.allowed, *resolved))))
+
+
+def _may_help(pair: Pair, row: Mapping[str, Any]) -> bool:
+    """Whether another try can end otherwise: not for a permanent failure of which nothing has changed."""
+    if row["status"] != "failed" or not POLICIES[Reason(row["reason"])].permanent:
+        return True
+    if pair.faults:
+        return False
+    if pair.params is None or row["params_sha256"] != pair.params.sha256() or row["code_version"] != code_version():
+        return True
+    before = {(i["role"], i["uri"]): i["etag"] for i in row["inputs"]}
+    return any(before.get((i.role, i.uri)) != i.etag for i in pair.inputs)

@@ -1,0 +1,148 @@
+"""Commit a shard's attempts, and read results back (blueprint, section 3)."""
+
+import hashlib
+import io
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.layout import Layout, run_id_of
+from tasks.records import schema
+from tasks.records.pair import Attempt
+from tasks.records.reasons import OutOfReach
+from tasks.records.run import EndRecord, RunRecord
+from tasks.store import Store
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """The table as one parquet file with page checksums. Curves are split by byte, which packs floats better."""
+    floats = [f"{f.name}.list.element" for f in table.schema if f.type == pa.list_(pa.float32())]
+    encoding: dict[str, Any] = {}
+    if floats:
+        others = [f.name for f in table.schema if pa.types.is_string(f.type)]
+        encoding = {"use_byte_stream_split": floats, "use_dictionary": others}
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, **encoding)
+    return sink.getvalue()
+
+
+def commit_shard(
+    store: Store,
+    layout: Layout,
+    run: RunRecord,
+    shard: int,
+    attempts: Collection[Attempt],
+    context: dict[str, Any],
+) -> bool:
+    """Make a shard's attempts true: first their curves under a name with their digest, last the one results file.
+
+    Their audio must be stored already; `context` holds the columns that all of them share. True: the results
+    are ours. False: another executor committed this shard first, and ours are dropped.
+    """
+    attempts = sorted(attempts, key=lambda a: a.manifest_row)
+    curves_uri = _write_curves(store, layout, run, shard, attempts)
+    now = datetime.now(UTC)
+    rows = []
+    for attempt in attempts:
+        row = {
+            "schema_version": schema.SCHEMA_VERSION,
+            "run_id": run.run_id,
+            "parent_run_id": run.parent_run_id,
+            "manifest_row": attempt.manifest_row,
+            "shard": shard,
+            "manifest_uri": run.manifest_uri,
+            "manifest_sha256": run.manifest_sha256,
+            "committed_at": now,
+            **context,
+            **attempt.values,
+        }
+        if attempt.curves is not None:
+            row["curves_uri"] = curves_uri
+        rows.append(row)
+    data = parquet_bytes(schema.table_of(rows, schema.RESULTS))
+    return store.commit(layout.shard_results(run.night, run.run_id, shard), data)
+
+
+def _write_curves(
+    store: Store, layout: Layout, run: RunRecord, shard: int, attempts: Collection[Attempt]
+) -> str | None:
+    rows = [
+        {
+            "schema_version": schema.SCHEMA_VERSION,
+            "run_id": run.run_id,
+            "manifest_row": attempt.manifest_row,
+            "pair_id": attempt.values["pair_id"],
+            **attempt.curves,
+        }
+        for attempt in attempts
+        if attempt.curves is not None
+    ]
+    if not rows:
+        return None
+    data = parquet_bytes(schema.table_of(rows, schema.CURVES))
+    uri = layout.shard_curves(run.night, run.run_id, shard, hashlib.sha256(data).hexdigest())
+    store.commit(uri, data)  # its name is its digest: whoever wrote it wrote the same
+    return uri
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def read_results(store: Store, layout: Layout, runs: Collection[str] | None = None) -> pd.DataFrame:
+    """All attempts (or those of `runs`) as a DataFrame with the columns of the schema, oldest commit first."""
+    uris = [uri for uri, _ in store.list(layout.results()) if uri.endswith(".parquet")]
+    if runs is not None:
+        uris = [uri for uri in uris if run_id_of(uri) in runs]
+    with ThreadPoolExecutor(8) as pool:
+        tables = list(pool.map(lambda uri: read_table(store, uri, schema.RESULTS), uris))
+    frame = pa.concat_tables([schema.RESULTS.empty_table(), *tables]).to_pandas(maps_as_pydicts="strict")
+    return frame.sort_values(["committed_at", "run_id", "manifest_row"], ignore_index=True)
+
+
+def read_table(store: Store, uri: str, wanted: pa.Schema) -> pa.Table:
+    """One parquet file of ours in exactly `wanted`: columns that came later are null in older files."""
+    try:
+        table = pq.read_table(io.BytesIO(store.read(uri).data), partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        raise OutOfReach(
+            f"{uri} cannot be read as parquet ({error}); move it away: files here are written whole."
+        ) from error
+    missing = [f for f in wanted if f.name not in table.column_names]
+    for column in missing:
+        table = table.append_column(column, pa.nulls(table.num_rows, column.type))
+    return table.select(wanted.names).cast(wanted)
+
+
+def read_run(store: Store, layout: Layout, run_id: str) -> RunRecord | None:
+    """run.json, or None where there is no such run."""
+    uri = layout.run(run_id, "run.json")
+    return RunRecord.model_validate_json(store.read(uri).data) if store.stat(uri) else None
+
+
+def read_end(store: Store, layout: Layout, run_id: str) -> EndRecord | None:
+    """end.json, or None while the run goes on or when it was killed."""
+    uri = layout.run(run_id, "end.json")
+    return EndRecord.model_validate_json(store.read(uri).data) if store.stat(uri) else None
+
+
+def read_runs(store: Store, layout: Layout) -> list[RunRecord]:
+    """Every run, oldest first."""
+    uris = [uri for uri, _ in store.list(layout.runs()) if uri.endswith("/run.json")]
+    with ThreadPoolExecutor(8) as pool:
+        records = pool.map(lambda uri: RunRecord.model_validate_json(store.read(uri).data), uris)
+        return sorted(records, key=lambda run: run.run_id)
+
+
+def rows_of(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows as plain dicts with None for what is missing."""
+    for row in frame.to_dict("records"):
+        yield {str(k): None if _missing(v) else v for k, v in row.items()}
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (not isinstance(value, Iterable) and bool(pd.isna(value)))

@@ -1,0 +1,148 @@
+"""Carry out one shard: hand its pairs to a worker, bisect what kills it, commit what came back."""
+
+import os
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tasks import attempts
+from tasks.layout import Layout
+from tasks.lineage import machine
+from tasks.plan import Served, Shard
+from tasks.records.pair import Attempt, Pair
+from tasks.records.reasons import PairError, Reason
+from tasks.records.run import RunRecord
+from tasks.results import commit_shard
+from tasks.store import Store
+from tasks.worker import Listener, Order, Worker, WorkerLost
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The workers of this machine, one for each device, and what every shard of a run needs to know."""
+
+    root: str
+    run: RunRecord
+    store: Store
+    lookup: Callable[[list[str]], dict[str, Served]]
+    finished: Callable[[Attempt], None]  # hears of every attempt as it comes in
+    working: Callable[[str, tuple[int, ...]], None]  # hears of the stage and rows that a worker has in hand
+    shard_failed: Callable[[Exception], None]  # hears of a shard that could not be committed
+    stopping: Callable[[], bool]
+    workers: list[Worker]
+    _free: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def worker(self) -> Iterator[Worker | None]:
+        """A free worker with its device locked against other runs; None when the run stops while waiting."""
+        with self._free:
+            worker = self.workers.pop()
+        try:
+            with device_lock(worker.device, self.stopping) as locked:
+                yield worker if locked else None
+        finally:
+            with self._free:
+                self.workers.append(worker)
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.close()
+
+
+@contextmanager
+def device_lock(device: str, stopping: Callable[[], bool]) -> Iterator[bool]:
+    """One shard on a device at a time, on the whole machine. The kernel frees the lock of a killed process."""
+    folder = Path(tempfile.gettempdir()) / f"gramophone-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    lock = FileLock(folder / f"{device.replace(':', '-')}.lock")
+    locked = False
+    while not locked and not stopping():
+        try:
+            lock.acquire(timeout=0.5)
+            locked = True
+        except Timeout:
+            continue
+    try:
+        yield locked
+    finally:
+        lock.release()
+
+
+def run_shard(bench: Bench, shard: Shard, context: dict[str, Any]) -> list[Attempt]:
+    """Compute and commit one shard; `context` holds columns that its rows share. Returns the attempts.
+
+    Asked to stop, it commits what is done. Each pair gets at most one attempt; a pair whose worker died or
+    hung is tried alone before it fails.
+    """
+    done = compute(bench, shard)
+    if done:
+        commit_shard(bench.store, Layout(bench.root), bench.run, shard.number, done, machine() | context)
+    return done
+
+
+def compute(bench: Bench, shard: Shard) -> list[Attempt]:
+    """The attempts of a shard, not yet committed."""
+    done = {pair.manifest_row: attempts.failed(pair, error) for pair in shard.pairs if (error := pair.error())}
+    for attempt in done.values():
+        bench.finished(attempt)
+    groups = [[pair for pair in shard.pairs if pair.manifest_row not in done]]
+    tries: Counter[int] = Counter()
+    while groups and not bench.stopping():
+        group = groups.pop(0)
+        if not group:
+            continue
+        tries.update(pair.manifest_row for pair in group)
+        lost = _hand_over(bench, group, done)
+        if lost is None:
+            continue
+        left = [pair for pair in group if pair.manifest_row not in done]
+        groups = _bisected(left, lost, len(group) == 1 and tries[group[0].manifest_row] > 1, done) + groups
+    for row, attempt in done.items():
+        attempt.values["tries"] = max(1, tries[row])
+    return list(done.values())
+
+
+def _hand_over(bench: Bench, group: list[Pair], done: dict[int, Attempt]) -> WorkerLost | None:
+    def keep(attempt: Attempt) -> None:
+        done[attempt.manifest_row] = attempt
+        bench.finished(attempt)
+
+    listener = Listener(
+        attempt=keep,
+        report=bench.working,
+        lookup=bench.lookup,
+        stopping=bench.stopping,
+    )
+    with bench.worker() as worker:
+        if worker is None:
+            return None
+        try:
+            worker.run(Order(bench.root, bench.run, tuple(group)), listener, bench.run.options.timeout_seconds)
+        except WorkerLost as lost:
+            return lost
+    return None
+
+
+def _bisected(left: list[Pair], lost: WorkerLost, again_alone: bool, done: dict[int, Attempt]) -> list[list[Pair]]:
+    """What to hand over next after a worker was lost: the suspects in halves, the others as they are.
+
+    A pair fails only when it was alone, and not for the first time.
+    """
+    suspects = [pair for pair in left if pair.manifest_row in lost.rows] or left
+    others = [pair for pair in left if pair not in suspects]
+    if len(suspects) == 1:
+        pair = suspects[0]
+        if again_alone:
+            reason = Reason.TIMEOUT if lost.hung else Reason.WORKER_LOST
+            done[pair.manifest_row] = attempts.failed(pair, PairError(reason, f"{lost.how}, also when it was alone"))
+            return [others]
+        return [[pair], others]
+    half = len(suspects) // 2
+    return [suspects[:half], suspects[half:], others]

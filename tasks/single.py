@@ -1,0 +1,41 @@
+"""Restyle one pair of local files in this process."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from tasks.decoding import DecodePool
+from tasks.records.pair import Input, Pair
+from tasks.records.parameters import Parameters
+from tasks.roots import Roots
+from tasks.store import open_store
+from tasks.stylise import Outcome, Restyled, load, transfer_batch, write
+from tasks.submit import place
+from tasks.transfer.pipeline import Step
+from tasks.worker import devices
+
+
+def restyle_files(
+    inputs: Sequence[Input], params: Parameters, device: str, on_step: Callable[[str, int], None]
+) -> Restyled:
+    """The audio of one pair of local files, encoded, with its figures.
+
+    `on_step` hears of each step: its stage and how many evaluations it was. Raises PairError.
+    """
+    pool = DecodePool(1)
+    files = tuple(Input(i.role, place(i.uri), i.start, i.seconds) for i in inputs)
+    roots = Roots.resolve([str(place(str(Path(i.uri).resolve().parent))) for i in inputs])
+    pair = Pair(0, None, files, "optimise", params)
+    try:
+        loaded = load(pair, open_store(files[0].uri), roots, pool)
+    finally:
+        pool.close()
+
+    def step(step: Step) -> None:
+        on_step(step.stage, 0 if step.stage == "phase" else 1)
+
+    [outcome] = transfer_batch([loaded], torch.device(devices(device)[0]), step)
+    if not isinstance(outcome, Outcome):
+        raise outcome
+    return write(loaded, outcome)

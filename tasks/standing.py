@@ -1,0 +1,206 @@
+"""How each pair stands: derived from manifests and results, never stored (blueprint, section 3)."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from tasks.layout import Layout
+from tasks.records import schema
+from tasks.records.reasons import Reason, UsageError
+from tasks.records.run import RunRecord, Stop
+from tasks.results import read_end, read_results, read_runs, read_table
+from tasks.store import Store, open_store
+
+OPEN = "open"
+"""Status of a pair that has no attempt yet: its reason says whether the run still works on it or left it."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A run and its reruns, oldest first."""
+
+    runs: tuple[RunRecord, ...]
+
+    @property
+    def first(self) -> RunRecord:
+        return self.runs[0]
+
+    @property
+    def last(self) -> RunRecord:
+        return self.runs[-1]
+
+
+def family_of(store: Store, layout: Layout, run_id: str | None) -> Family:
+    """The family that `run_id` (None: the latest run) belongs to. Raises UsageError where there is none."""
+    runs = read_runs(store, layout)
+    if not runs:
+        raise UsageError(
+            f"no runs under {layout.root} yet; start one with `gramophone run MANIFEST --root {layout.root}`."
+        )
+    named = runs[-1] if run_id is None else next((r for r in runs if r.run_id == run_id), None)
+    if named is None:
+        raise UsageError(f"no run {run_id} under {layout.root}; the latest is {runs[-1].run_id}.")
+    return Family(tuple(r for r in runs if r.root_run_id == named.root_run_id))
+
+
+def standing(root: str, run_id: str | None = None) -> pd.DataFrame:
+    """One row for each pair with the columns of the attempt that it stands by.
+
+    With `run_id` (any run of the family): the pairs of the run and its reruns, by `pair_id`. `status` is `ok`,
+    `failed` or `open`; an open pair has no attempt, and its `reason` is preempted, cancelled or lost (null while
+    the run still works). `skipped` says that an older run's attempt serves the pair. Without `run_id`: every
+    pair of every run, by `pair_key`, or, where a failure came before there was one, by URIs and parameters.
+    """
+    store = open_store(root)
+    layout = Layout(root)
+    if run_id is None:
+        return across_runs(read_results(store, layout))
+    return of_family(store, layout, family_of(store, layout, run_id))
+
+
+def across_runs(rows: pd.DataFrame) -> pd.DataFrame:
+    """The standing of each pair over the attempts of any runs: the first `ok`, else the newest failure."""
+    asked = pd.Series(
+        list(zip(rows["content_uri"], rows["style_uri"], rows["params_sha256"], strict=True)),
+        index=rows.index,
+        dtype=object,
+    )
+    keyed = rows["pair_key"].notna()
+    key_of = dict(zip(asked[keyed], rows.loc[keyed, "pair_key"], strict=True))
+    key = rows["pair_key"].where(keyed, asked.map(lambda a: key_of.get(a, a)))
+    return _standing_rows(rows, key).reset_index(drop=True)
+
+
+def of_family(store: Store, layout: Layout, family: Family) -> pd.DataFrame:
+    """The standing of each pair of a run and its reruns."""
+    runs = [run.run_id for run in family.runs]
+    rows = read_results(store, layout, runs)
+    stood = _standing_rows(rows, _names(rows))
+    served = _skipped(store, layout, family)
+    stood = pd.concat([stood, served[~served.index.isin(stood.index[stood["status"] == "ok"])]])
+    stood = stood[~stood.index.duplicated(keep="last")]  # a pair that was skipped stands by what serves it
+    every = _every_pair(store, layout, family)
+    frame = stood.reindex(every.index)
+    left = frame["status"].isna()
+    for column in every.columns:
+        frame[column] = frame[column].where(~left, every[column])
+    frame.loc[left, "status"] = OPEN
+    frame.loc[left, "reason"] = every.loc[left, "reason"]
+    frame["skipped"] = frame.index.isin(served.index) & ~frame["run_id"].isin(runs)
+    return frame.reset_index(drop=True)
+
+
+def _standing_rows(rows: pd.DataFrame, key: pd.Series) -> pd.DataFrame:
+    """Of the rows (oldest commit first) with one key: the first `ok`, else the last failure."""
+    ok = rows["status"] == "ok"
+    first_ok = rows[ok & ~key.where(ok).duplicated()]
+    done = set(key[first_ok.index])
+    failed = ~ok & ~key.map(lambda k: k in done)
+    last_failed = rows[failed & ~key.where(failed).duplicated(keep="last")]
+    stood = pd.concat([first_ok, last_failed]).sort_index()
+    stood.index = pd.Index(key[stood.index], name="key")
+    return stood
+
+
+def _names(rows: pd.DataFrame) -> pd.Series:
+    """What a pair is known by within a family: its pair_id or, where it has none, its run and row."""
+    unnamed = rows["run_id"].astype(str) + "#" + rows["manifest_row"].astype(str)
+    return rows["pair_id"].where(rows["pair_id"].notna(), unnamed)
+
+
+def _every_pair(store: Store, layout: Layout, family: Family) -> pd.DataFrame:
+    """Every pair that the family was asked for, with what there is to say of one that has no attempt.
+
+    The newest run that holds a pair tells its URIs and why it was left.
+    """
+    parts = []
+    for run in family.runs:
+        table = read_table(store, layout.run(run.run_id, "manifest.parquet"), schema.MANIFEST)
+        part = table.select(["pair_id", "content_uri", "style_uri"]).to_pandas()
+        part = part.assign(run_id=run.run_id, manifest_row=range(len(part)), reason=_left_because(store, layout, run))
+        part.index = pd.Index(_names(part), name="key")
+        parts.append(part[~part.index.duplicated()])
+    every = pd.concat(parts)
+    order = every.index.drop_duplicates()
+    return every[~every.index.duplicated(keep="last")].reindex(order)
+
+
+def _left_because(store: Store, layout: Layout, run: RunRecord) -> str | None:
+    """Why a pair of the run that has no attempt has none: from end.json, else the run works still or was killed."""
+    end = read_end(store, layout, run.run_id)
+    if end is not None:
+        reasons = {Stop.PREEMPTED: Reason.PREEMPTED, Stop.CANCELLED: Reason.CANCELLED}
+        return reasons.get(end.stop, Reason.LOST).value
+    return None if is_working(run.run_id) else Reason.LOST.value
+
+
+def _skipped(store: Store, layout: Layout, family: Family) -> pd.DataFrame:
+    """The rows of other runs that serve skipped pairs, under the family's names for them."""
+    parts = []
+    for run in family.runs:
+        if run.skipped:
+            parts.append(read_table(store, layout.run(run.run_id, "skipped.parquet"), schema.SKIPPED).to_pandas())
+    if not parts:
+        return read_results(store, layout, ()).set_index(pd.Index([], name="key", dtype=object))
+    skipped = pd.concat(parts).drop_duplicates("pair_id")
+    source = skipped["served_by"].str.rsplit("/", n=1, expand=True)
+    wanted = skipped.assign(run_id=source[0], manifest_row=source[1].astype("int64"))
+    rows = read_results(store, layout, set(wanted["run_id"]))
+    joined = wanted[["pair_id", "run_id", "manifest_row"]].merge(
+        rows.drop(columns=["pair_id"]), on=["run_id", "manifest_row"]
+    )
+    return joined.set_index(pd.Index(joined["pair_id"], name="key"))[list(rows.columns)]
+
+
+# --- is a run still at work? ----------------------------------------------------------------------
+
+
+def _run_lock(run_id: str) -> FileLock:
+    folder = Path(tempfile.gettempdir()) / f"gramophone-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return FileLock(folder / f"run-{run_id}.lock")
+
+
+@contextmanager
+def at_work(run_id: str) -> Iterator[None]:
+    """While this is held, `is_working` says yes on this machine, and no once the process is gone, however it went."""
+    lock = _run_lock(run_id)
+    with lock:
+        yield
+    Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def is_working(run_id: str) -> bool:
+    """Whether a process of this machine works on the run. Of other machines it cannot tell: no."""
+    lock = _run_lock(run_id)
+    if not Path(lock.lock_file).exists():
+        return False
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def counts(frame: pd.DataFrame) -> dict[str, int]:
+    """Pairs by status, and of the `ok` ones those that were skipped."""
+    found = frame["status"].value_counts()
+    return {
+        "pairs": len(frame),
+        "ok": int(found.get("ok", 0)),
+        "failed": int(found.get("failed", 0)),
+        "open": int(found.get(OPEN, 0)),
+        "skipped": int(frame["skipped"].sum()) if "skipped" in frame else 0,
+    }
+
+
+def reasons(frame: pd.DataFrame) -> dict[str, int]:
+    """Reasons of the pairs that are not done, most frequent first."""
+    found = frame.loc[frame["status"] != "ok", "reason"].value_counts()
+    return {str(reason): int(number) for reason, number in found.items()}

@@ -1,0 +1,164 @@
+"""Prepare a run, without writing anything, and record it, with which it begins to exist."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from tasks.attempts import served_by
+from tasks.layout import Layout
+from tasks.lineage import code_version
+from tasks.manifest import Manifest, read_manifest
+from tasks.overrides import ParamsInvalid, checked
+from tasks.plan import Plan, Served, look_up, make_plan
+from tasks.records import schema
+from tasks.records.pair import Pair
+from tasks.records.parameters import Parameters
+from tasks.records.reasons import UsageError
+from tasks.records.run import Job, Options, RunRecord, new_run_id, night_of
+from tasks.results import parquet_bytes, read_results
+from tasks.roots import Roots, canonical_uri
+from tasks.store import Store, join, open_store
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A run that is planned: what will be computed, what is skipped, and what serves a pair by its key."""
+
+    store: Store
+    root: str
+    run: RunRecord
+    manifest: pa.Table
+    plan: Plan
+    done: Mapping[str, Served]
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.root)
+
+    def lookup(self, keys: list[str]) -> dict[str, Served]:
+        """Earlier `ok` rows with one of these pair_keys, whose audio is still there."""
+        found = {key: self.done[key] for key in keys if key in self.done}
+        return {key: row for key, row in found.items() if self.store.stat(row["audio_uri"]) is not None}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What both kinds of run have in common before they are planned."""
+
+    root: str
+    manifest_uri: str
+    manifest_sha256: str
+    table: pa.Table
+    pairs: list[Pair]
+    parameters: Parameters
+    options: Options
+    roots: Roots
+    night: str
+    parent: RunRecord | None = None
+
+
+def place(text: str, folder: Path | None = None) -> str:
+    """What a person typed as a place, as a URI: relative paths are taken from `folder` (the working directory)."""
+    return canonical_uri(text, join(_uri_of(folder or Path.cwd()), ""))
+
+
+def _uri_of(folder: Path) -> str:
+    return f"file://{folder.resolve().as_posix()}"
+
+
+def allowed_roots(folder: str, root: str, options: Options) -> Roots:
+    """Where inputs may come from (promise 8): resolved now, links included. `folder` is the manifest's."""
+    uris = [place(uri) for uri in options.allow]
+    if options.allow_defaults:
+        uris += [folder, root]
+        if folder.startswith("file://"):
+            uris.append(_uri_of(Path.cwd()))
+    return Roots.resolve(uris)
+
+
+def prepare_nightly(job: Job, scheduled: datetime | None = None) -> Submission:
+    """Plan a run over a manifest. Raises UsageError where the manifest as a whole is wrong; writes nothing."""
+    night = str(night_of(scheduled or datetime.now(UTC), job.options.timezone))
+    root, uri = place(job.root), place(job.manifest.replace("{night}", night))
+    store = open_store(root)
+    manifest = read_manifest(open_store(uri), uri, job.parameters)
+    return submission(store, request_of(manifest, root, job.parameters, job.options, night))
+
+
+def request_of(manifest: Manifest, root: str, parameters: Parameters, options: Options, night: str) -> Request:
+    return Request(
+        root=root,
+        manifest_uri=manifest.uri,
+        manifest_sha256=manifest.sha256,
+        table=manifest.table,
+        pairs=list(manifest.pairs(parameters)),
+        parameters=parameters,
+        options=options,
+        roots=allowed_roots(manifest.folder, root, options),
+        night=night,
+    )
+
+
+def submission(store: Store, request: Request) -> Submission:
+    """Look up the inputs, skip what is done, cut shards, and name the run."""
+    options = request.options
+    pairs = look_up(request.pairs, store, request.roots)
+    done = read_results(store, Layout(request.root))
+    done = done[done["status"] == "ok"]
+    plan = make_plan(
+        pairs, done.iloc[:0] if options.force else done, options.shard_pairs, lambda uri: store.stat(uri) is not None
+    )
+    run_id = new_run_id()
+    run = RunRecord(
+        run_id=run_id,
+        parent_run_id=request.parent.run_id if request.parent else None,
+        root_run_id=request.parent.root_run_id if request.parent else run_id,
+        night=request.night,
+        created_at=datetime.now(UTC),
+        manifest_uri=request.manifest_uri,
+        manifest_sha256=request.manifest_sha256,
+        pairs=len(pairs),
+        skipped=len(plan.skipped),
+        shards=len(plan.shards),
+        parameters=request.parameters,
+        options=options,
+        allowed=request.roots.uris,
+        code_version=code_version(),
+        host=platform.node(),
+    )
+    by_key: dict[str, Served] = {}
+    for row in done.to_dict("records"):
+        by_key.setdefault(row["pair_key"], {str(k): v for k, v in row.items()})
+    return Submission(store, request.root, run, request.table, plan, by_key)
+
+
+def record(submission: Submission) -> None:
+    """Write manifest.parquet, skipped.parquet and last run.json: from now on the run exists."""
+    store, layout, run = submission.store, submission.layout, submission.run
+    store.create(layout.run(run.run_id, "manifest.parquet"), parquet_bytes(submission.manifest))
+    rows: list[dict[str, Any]] = [
+        {
+            "manifest_row": pair.manifest_row,
+            "pair_id": pair.pair_id,
+            "served_by": served_by(row),
+            "pair_key": row["pair_key"],
+            "audio_uri": row["audio_uri"],
+        }
+        for pair, row in submission.plan.skipped
+    ]
+    table = schema.table_of(rows, schema.SKIPPED)
+    store.create(layout.run(run.run_id, "skipped.parquet"), parquet_bytes(table))
+    store.create(layout.run(run.run_id, "run.json"), run.model_dump_json(indent=2).encode())
+
+
+def check_overrides(values: Mapping[str, Any]) -> None:
+    """Raises UsageError for a `--set` of something that is no parameter."""
+    try:
+        checked({**Parameters().model_dump(mode="json"), **values})
+    except ParamsInvalid as error:
+        raise UsageError(f"--set {error}") from error

@@ -1,0 +1,220 @@
+"""The worker process of a device: spawned, kept warm between shards, replaced when it dies or hangs.
+
+Messages from the worker: ("report", stage, rows), ("attempt", Attempt), ("lookup", keys), ("done",), ("stopped",).
+"""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from tasks.plan import Served
+from tasks.records.pair import Attempt, Pair
+from tasks.records.run import RunRecord
+
+
+class WorkerLost(Exception):
+    """The worker died or was killed for hanging; `rows` is what it had in hand."""
+
+    def __init__(self, rows: tuple[int, ...], how: str, hung: bool) -> None:
+        super().__init__(how)
+        self.rows, self.how, self.hung = rows, how, hung
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is told: pairs of one run, and where they belong. No credentials, no open files."""
+
+    root: str
+    run: RunRecord
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What the flow's side does with a worker's messages."""
+
+    attempt: Callable[[Attempt], None]
+    report: Callable[[str, tuple[int, ...]], None]
+    lookup: Callable[[list[str]], dict[str, Served]]
+    stopping: Callable[[], bool]
+
+
+Entry = Callable[[Connection, Any, str, int], None]
+
+
+class Worker:
+    """The flow's handle of one worker process. Not for two threads at once."""
+
+    def __init__(self, device: str, threads: int, entry: Entry | None = None) -> None:
+        self.device, self.threads = device, threads
+        self._entry = entry or serve
+        self._process: Any = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    def run(self, order: Order, listener: Listener, timeout_seconds: float) -> bool:
+        """Carry out an order. True: done; False: stopped on request. Raises WorkerLost."""
+        self._ensure_started()
+        self._stop.clear()
+        self._connection.send(order)
+        in_hand = tuple(pair.manifest_row for pair in order.pairs)
+        heard = time.monotonic()
+        while True:
+            if listener.stopping():
+                self._stop.set()
+            if not wait([self._connection, self._process.sentinel], timeout=0.2):
+                if time.monotonic() - heard > timeout_seconds:
+                    self.close()
+                    raise WorkerLost(in_hand, f"no progress for {timeout_seconds:g} s", hung=True)
+                continue
+            try:
+                message = self._connection.recv()
+            except (EOFError, OSError) as error:
+                self._process.join(5)
+                how = _how(self._process.exitcode)
+                self.close()
+                raise WorkerLost(in_hand, how, hung=False) from error
+            heard = time.monotonic()
+            match message:
+                case ("done",):
+                    return True
+                case ("stopped",):
+                    return False
+                case ("attempt", attempt):
+                    in_hand = tuple(row for row in in_hand if row != attempt.manifest_row)
+                    listener.attempt(attempt)
+                case ("lookup", keys):
+                    self._connection.send(listener.lookup(keys))
+                case ("report", stage, rows):
+                    in_hand = in_hand if stage in ("spectrogram", "phase", "refine") else rows
+                    listener.report(stage, rows)
+
+    def close(self) -> None:
+        """End the process, if there is one; the next order starts another."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+        self._process = None
+
+    def _ensure_started(self) -> None:
+        if self._process is not None and self._process.is_alive():
+            return
+        self.close()
+        context = multiprocessing.get_context("spawn")
+        self._stop = context.Event()
+        self._connection, theirs = context.Pipe()
+        # Not a daemon: it has children of its own, the decoders. It watches its parent instead.
+        self._process = context.Process(
+            target=self._entry, args=(theirs, self._stop, self.device, self.threads), name=f"gramophone-{self.device}"
+        )
+        self._process.start()
+        theirs.close()
+
+
+def _how(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return f"its worker process was ended by {signal.Signals(-exitcode).name}"
+    return f"its worker process ended with code {exitcode}"
+
+
+# --- in the worker process ------------------------------------------------------------------------
+
+
+def serve(connection: Connection, stop: Any, device: str, threads: int) -> None:
+    """The worker's life: take orders until the flow's side is gone."""
+    # Signals are for the flow, which tells us to stop; a terminal's Ctrl-C reaches every process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    from tasks.decoding import DecodePool, die_with_parent
+
+    die_with_parent()
+    import torch
+
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+    pool = DecodePool(min(4, os.cpu_count() or 1))
+    try:
+        while True:
+            _carry_out(connection.recv(), connection, stop, torch.device(device), pool)
+    except EOFError:
+        pool.close()
+
+
+def _carry_out(order: Order, connection: Connection, stop: Any, device: Any, pool: Any) -> None:
+    from tasks.layout import Layout
+    from tasks.store import open_store
+    from tasks.stylise import Stopped, Stylist
+
+    context = device_columns(device)
+
+    def emit(attempt: Attempt) -> None:
+        attempt.values = context | attempt.values
+        connection.send(("attempt", attempt))
+
+    def lookup(keys: list[str]) -> dict[str, Served]:
+        connection.send(("lookup", keys))
+        found: dict[str, Served] = connection.recv()
+        return found
+
+    def report(stage: str, rows: tuple[int, ...]) -> None:
+        connection.send(("report", stage, rows))
+
+    stylist = Stylist(
+        store=open_store(order.root),
+        layout=Layout(order.root),
+        run=order.run,
+        device=device,
+        pool=pool,
+        lookup=lookup,
+        emit=emit,
+        report=report,
+        stopping=stop.is_set,
+    )
+    try:
+        stylist.stylise(order.pairs)
+        connection.send(("done",))
+    except Stopped:
+        connection.send(("stopped",))
+
+
+def device_columns(device: Any) -> dict[str, Any]:
+    """What a results row says of the device that computed it."""
+    import platform
+
+    import torch
+
+    gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if gpu else f"cpu {platform.machine()}",
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda if gpu else None,
+        "threads": None if gpu else torch.get_num_threads(),
+    }
+
+
+def devices(wanted: str) -> Sequence[str]:
+    """The devices that `auto`, `cpu`, `cuda` or `cuda:N` means on this machine. Raises OutOfReach."""
+    from tasks.records.reasons import OutOfReach
+
+    if wanted == "cpu":
+        return ["cpu"]
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    found = [f"cuda:{n}" for n in range(count)]
+    if wanted == "auto":
+        return found or ["cpu"]
+    chosen = found if wanted == "cuda" else [d for d in found if d == wanted]
+    if not chosen:
+        raise OutOfReach(
+            f"no device {wanted} on this machine (it has {', '.join(['cpu', *found])}); use --device auto."
+        )
+    return chosen

@@ -1,0 +1,192 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.manifest import read_manifest
+from tasks.records.parameters import Parameters
+from tasks.records.reasons import Reason, UsageError
+from tasks.store import open_store
+
+GOOD = {"pair_id": "a", "content_uri": "a.wav", "style_uri": "b.wav"}
+
+
+@pytest.fixture
+def read(tmp_path):
+    def _read(rows, **columns):
+        frame = pd.DataFrame(rows)
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        for name, array in columns.items():
+            table = table.append_column(name, array)
+        pq.write_table(table, tmp_path / "manifest.parquet")
+        return read_path(tmp_path / "manifest.parquet")
+
+    return _read
+
+
+def read_path(path):
+    uri = f"file://{path}"
+    return read_manifest(open_store(uri), uri, Parameters())
+
+
+def reasons(manifest):
+    return {(fault.row, fault.column, str(fault.reason)) for fault in manifest.all_faults()}
+
+
+def test_relative_uris_resolve_against_the_manifest(read, tmp_path):
+    manifest = read([GOOD])
+    [pair] = manifest.pairs(Parameters())
+    assert pair.content.uri == f"file://{tmp_path}/a.wav"
+    assert not pair.faults
+
+
+def test_names_are_taken_literally(read, tmp_path):
+    manifest = read([GOOD | {"content_uri": "Kick #3 [dry] 100%.wav"}])
+    [pair] = manifest.pairs(Parameters())
+    assert pair.content.uri == f"file://{tmp_path}/Kick #3 [dry] 100%.wav"
+
+
+def test_all_faults_are_found_at_once(read):
+    manifest = read(
+        [
+            GOOD,
+            GOOD | {"pair_id": None},
+            GOOD | {"pair_id": "with space"},
+            GOOD | {"pair_id": "twin"},
+            GOOD | {"pair_id": "twin"},
+            GOOD | {"pair_id": "no-content", "content_uri": None},
+            GOOD | {"pair_id": "no-style", "style_uri": ""},
+            GOOD | {"pair_id": "web", "content_uri": "http://127.0.0.1/a.wav"},
+            GOOD | {"pair_id": "start", "content_start": -1.0},
+            GOOD | {"pair_id": "length", "style_seconds": 0.0},
+            GOOD | {"pair_id": "infinite", "content_start": float("inf")},
+            GOOD | {"pair_id": "method", "method": "magic"},
+            GOOD | {"pair_id": "json", "params": "{"},
+            GOOD | {"pair_id": "weight", "params": json.dumps({"content_weight": -1, "n_ftt": 3})},
+        ]
+    )
+    assert reasons(manifest) == {
+        (1, "pair_id", "row_invalid"),
+        (2, "pair_id", "row_invalid"),
+        (3, "pair_id", "row_invalid"),
+        (4, "pair_id", "row_invalid"),
+        (5, "content_uri", "row_invalid"),
+        (6, "style_uri", "row_invalid"),
+        (7, "content_uri", "input_forbidden"),
+        (8, "content_start", "row_invalid"),
+        (9, "style_seconds", "row_invalid"),
+        (10, "content_start", "row_invalid"),
+        (11, "method", "row_invalid"),
+        (12, "params", "params_invalid"),
+        (13, "params", "params_invalid"),
+    }
+    assert all(fault.why and fault.remedy for fault in manifest.all_faults())
+
+
+def test_a_faulty_row_is_a_faulty_pair_and_the_others_are_not(read):
+    good, bad = read([GOOD, GOOD | {"pair_id": "b", "params": "{"}]).pairs(Parameters())
+    assert good.error() is None
+    assert bad.error().reason is Reason.PARAMS_INVALID
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{"pair_id": "a", "style_uri": "b"}], "column 'content_uri' is missing"),
+        ([{"pair_id": "a", "content_uri": "b"}], "column 'style_uri' is missing"),
+        ([GOOD | {"Pair_ID": "x"}], "column 'Pair_ID' is not known (did you mean 'pair_id'?)"),
+        ([GOOD | {"weight": 2}], "column 'weight' is not known"),
+        ([GOOD | {"pair_id": 1}], "column 'pair_id' is int64"),
+        ([GOOD | {"pair_id": 1.0}], "column 'pair_id' is double"),
+        ([GOOD | {"pair_id": b"\xff"}], "column 'pair_id' is binary"),
+        ([GOOD | {"pair_id": ["a"]}], "column 'pair_id' is list"),
+        ([GOOD | {"content_start": "1"}], "column 'content_start' is"),
+    ],
+)
+def test_a_column_that_is_wrong_is_wrong_for_the_whole_manifest(read, rows, words):
+    with pytest.raises(UsageError) as caught:
+        read(rows)
+    assert words in str(caught.value)
+
+
+def test_columns_of_ones_own_are_carried(read):
+    assert "x_mood" in read([GOOD | {"x_mood": "calm"}]).table.column_names
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.string_view()])
+def test_strings_of_any_arrow_kind_are_strings(tmp_path, kind):
+    columns = {name: pa.array([value]).cast(kind) for name, value in GOOD.items()}
+    path = tmp_path / "manifest.parquet"
+    pq.write_table(pa.table(columns), path)
+    [pair] = read_path(path).pairs(Parameters())
+    assert pair.pair_id == "a"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is not a parquet file"),
+        (b"pair_id,content_uri\n", "is not a parquet file"),
+        (b"PAR1" + b"x" * 50, "is not a parquet file"),
+    ],
+)
+def test_what_is_not_parquet_is_said_so(tmp_path, data, words):
+    (tmp_path / "manifest.parquet").write_bytes(data)
+    with pytest.raises(UsageError, match=words):
+        read_path(tmp_path / "manifest.parquet")
+
+
+def test_a_missing_manifest_says_how_to_build_one(tmp_path):
+    with pytest.raises(UsageError, match="gramophone manifest build"):
+        read_path(tmp_path / "none.parquet")
+
+
+def test_a_flipped_byte_is_found_where_the_pages_have_checksums(tmp_path):
+    names = [f"pair-{number:05d}" for number in range(2_000)]
+    table = pa.table({"pair_id": names, "content_uri": names, "style_uri": names})
+    path = tmp_path / "manifest.parquet"
+    pq.write_table(table, path, write_page_checksum=True, compression="none", use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"pair-00777") + 7] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match="damaged"):
+        read_path(path)
+
+
+def test_a_folder_of_parquet_files_is_one_manifest(tmp_path):
+    for number, name in enumerate("ab"):
+        pd.DataFrame([GOOD | {"pair_id": name}]).to_parquet(tmp_path / f"part-{number}.parquet")
+    manifest = read_path(tmp_path)
+    assert [pair.pair_id for pair in manifest.pairs(Parameters())] == ["a", "b"]
+    assert [pair.manifest_row for pair in manifest.pairs(Parameters())] == [0, 1]
+
+
+def test_one_entry_in_styles_is_a_style_and_several_are_not_yet(read):
+    kind = pa.list_(
+        pa.struct([("uri", pa.string()), ("start", pa.float64()), ("seconds", pa.float64()), ("weight", pa.float64())])
+    )
+    one = {"uri": "s.wav", "start": 1.0, "seconds": 2.0, "weight": 0.5}
+    rows = [{"pair_id": "a", "content_uri": "a.wav"}, {"pair_id": "b", "content_uri": "a.wav"}]
+    manifest = read(rows, styles=pa.array([[one], [one, one]], kind))
+    good, bad = manifest.pairs(Parameters())
+    assert (good.style.start, good.style.seconds, good.style.weight) == (1.0, 2.0, 0.5)
+    assert not good.faults
+    assert "one style a pair" in bad.error().message
+
+
+def test_tags_and_seed_reach_the_pair(read):
+    manifest = read([GOOD], tags=pa.array([[("k", "v")]], pa.map_(pa.string(), pa.string())), seed=pa.array([7]))
+    [pair] = manifest.pairs(Parameters())
+    assert pair.tags == (("k", "v"),)
+    assert pair.params.seed == 7
+
+
+@pytest.mark.slow
+def test_a_million_rows_are_read_and_checked_in_bounded_memory(tmp_path):
+    names = np.char.add("pair-", np.arange(1_000_000).astype(str))
+    path = tmp_path / "manifest.parquet"
+    pq.write_table(pa.table({"pair_id": names, "content_uri": names, "style_uri": names}), path)
+    assert read_path(path).all_faults() == []
