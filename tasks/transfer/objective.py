@@ -1,0 +1,58 @@
+"""The two problems: over a log-magnitude spectrogram, and over the waveform behind it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tasks.transfer.features import Losses
+from tasks.transfer.optimise.problem import Evaluation
+from tasks.transfer.spectrogram import log_magnitude, stft
+
+
+def _evaluation(x: Tensor, content: Tensor, style: Tensor, weight: float) -> Evaluation:
+    both = style.double() + weight * content.double()
+    # The sum keeps items apart: each item's gradient comes from its own term.
+    (gradient,) = torch.autograd.grad(both.sum(), x)
+    return Evaluation(both.detach(), content.detach().double(), style.detach().double(), gradient)
+
+
+@dataclass(frozen=True)
+class SpectrogramProblem:
+    """Style loss plus weighted content loss of x, (batch, frames, bins)."""
+
+    losses: Losses
+    content_weight: float
+
+    def evaluate(self, x: Tensor) -> Evaluation:
+        x = x.detach().requires_grad_()
+        return _evaluation(x, *self.losses(x), self.content_weight)
+
+    def select(self, items: Tensor) -> "SpectrogramProblem":
+        return SpectrogramProblem(self.losses.select(items), self.content_weight)
+
+
+@dataclass(frozen=True)
+class WaveformProblem:
+    """The same of the spectrogram of x, waveforms as (batch, 1, samples)."""
+
+    losses: Losses
+    content_weight: float
+    n_fft: int
+    hop: int
+    frame_mask: Tensor  # (batch, frames)
+    sample_mask: Tensor  # (batch, samples)
+
+    def evaluate(self, x: Tensor) -> Evaluation:
+        x = x.detach().requires_grad_()
+        return _evaluation(x, *self.losses(self._spectrogram(x)), self.content_weight)
+
+    def select(self, items: Tensor) -> "WaveformProblem":
+        return WaveformProblem(
+            self.losses.select(items), self.content_weight, self.n_fft, self.hop, self.frame_mask[items],
+            self.sample_mask[items],
+        )  # fmt: skip
+
+    def _spectrogram(self, x: Tensor) -> Tensor:
+        spectra = stft(x[:, 0] * self.sample_mask, self.n_fft, self.hop, self.frame_mask.shape[-1])
+        return log_magnitude(spectra) * self.frame_mask[..., None]

@@ -1,0 +1,223 @@
+"""The transfer: three stages, each of use alone and each left out by a budget of 0.
+
+1. `spectrogram`: optimise the log-magnitude against content and style;
+2. `phase`: a waveform whose spectrogram is close to it;
+3. `refine`: the same objective through the STFT to the waveform, which brings back the style that phase loses.
+
+With spectrogram_evaluations = 0 the phase stage begins from the start itself: from the content with the content's
+phase it returns the content, so that refine alone works on the content's waveform. Stages 1 and 2 without 3, from the
+style or the content, are the published recipes.
+"""
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tasks.transfer.buckets import batch_key, bucket_of
+from tasks.transfer.features import Losses, Reference, losses_of
+from tasks.transfer.objective import SpectrogramProblem, WaveformProblem
+from tasks.transfer.optimise import OPTIMISERS, Record, Solution
+from tasks.transfer.phase import ALPHA, griffinlim, random_phase, spectral_convergence_db
+from tasks.transfer.settings import Settings
+from tasks.transfer.spectrogram import Inverse, frames_of, log_magnitude, mask, stft
+
+STAGES = ("spectrogram", "phase", "refine")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One pair: mono signals at the sample rate, (samples,) float32."""
+
+    content: Tensor
+    style: Tensor
+    seed: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a caller hears of the work: an evaluation or an iteration, and the items that it was for."""
+
+    stage: str
+    evaluation: int
+    active: tuple[int, ...]
+    total: tuple[float, ...] = ()
+
+
+@dataclass
+class Outcome:
+    """What became of a pair. Losses are relative, (content, style); seconds are its equal share of the batch's."""
+
+    waveform: Tensor | None = None  # (samples,) float32 on the CPU; None when diverged
+    diverged: bool = False
+    stop_reason: str = "none"
+    evaluations: int = 0
+    losses_start: tuple[float, float] = (0.0, 0.0)
+    losses_spectrogram: tuple[float, float] = (0.0, 0.0)
+    phase_convergence_db: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_device_mb: float | None = None
+    curves: dict[str, list[Any]] = field(
+        default_factory=lambda: {"stage": [], "total": [], "content": [], "style": []}
+    )
+
+
+def transfer(
+    items: Sequence[Item], settings: Settings, device: torch.device
+) -> Generator[Step, None, list[Outcome]]:
+    """Restyle a batch of pairs with one batch key. Yields steps, returns an outcome for each item, in order.
+
+    On a CPU an outcome's samples are, bit for bit, those of the pair alone. On a GPU the matrix library may choose
+    another kernel for another batch size; differences stay at rounding level, since nothing that steers an item reads
+    another item's numbers.
+    """
+    return (yield from _Batch(items, settings, device).run())
+
+
+class _Batch:
+    """A batch on its way through the stages."""
+
+    def __init__(self, items: Sequence[Item], settings: Settings, device: torch.device) -> None:
+        keys = {batch_key(len(i.content), len(i.style), settings, i.seed) for i in items}
+        if len(keys) != 1:
+            raise ValueError(f"items of one batch share one batch key, these have {len(keys)}")
+        self.items, self.settings, self.device = items, settings, device
+        self.n_fft, self.hop = settings.n_fft, settings.hop_length
+        self.outcomes = [Outcome() for _ in items]
+        self.lengths = torch.tensor([len(i.content) for i in items], device=device)
+        content, content_frames = self._padded([i.content for i in items])
+        style, style_frames = self._padded([i.style for i in items])
+        self.frame_mask = mask(content_frames, bucket_of(len(items[0].content), settings))
+        self.sample_mask = mask(self.lengths, content.shape[-1])
+        self.spectra = stft(content, self.n_fft, self.hop, self.frame_mask.shape[-1]) * self.frame_mask[..., None]
+        style_mask = mask(style_frames, bucket_of(len(items[0].style), settings))
+        style_spectra = stft(style, self.n_fft, self.hop, style_mask.shape[-1]) * style_mask[..., None]
+        self.reference = Reference(log_magnitude(self.spectra), log_magnitude(style_spectra), content_frames, style_frames)
+
+    def _padded(self, signals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Signals in one tensor of their bucket's length, and their frames."""
+        size = bucket_of(len(signals[0]), self.settings) * self.hop
+        out = torch.zeros(len(signals), size, device=self.device)
+        for row, signal in zip(out, signals, strict=True):
+            row[: len(signal)] = signal.to(self.device)
+        frames = torch.tensor([frames_of(len(s), self.hop) for s in signals], device=self.device)
+        return out, frames
+
+    def run(self) -> Generator[Step, None, list[Outcome]]:
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        losses = losses_of(self.reference, self.settings, self.items[0].seed)
+        clock = time.perf_counter()
+        x = yield from self._spectrogram(losses)
+        clock = self._seconds("spectrogram", clock)
+        signal = yield from self._phase(x)
+        clock = self._seconds("phase", clock)
+        signal = yield from self._refine(losses, signal)
+        self._seconds("refine", clock)
+        for outcome, row, item in zip(self.outcomes, signal.cpu(), self.items, strict=True):
+            samples = row[: len(item.content)].clone()
+            outcome.diverged = outcome.diverged or not bool(torch.isfinite(samples).all())
+            outcome.waveform = None if outcome.diverged else samples
+            if self.device.type == "cuda":
+                outcome.peak_device_mb = torch.cuda.max_memory_allocated(self.device) / 1e6
+        return self.outcomes
+
+    # --- stages -----------------------------------------------------------------------------------
+
+    def _spectrogram(self, losses: Losses) -> Generator[Step, None, Tensor]:
+        x = self._start()
+        with torch.no_grad():
+            content, style = losses(x)
+        for outcome, *pair in zip(self.outcomes, content.tolist(), style.tolist(), strict=True):
+            outcome.losses_start = outcome.losses_spectrogram = (pair[0], pair[1])
+        problem = SpectrogramProblem(losses, self.settings.content_weight)
+        budget = self.settings.spectrogram_evaluations
+        solutions = yield from self._optimise("spectrogram", problem, x, budget, True)
+        for outcome, solution in zip(self.outcomes, solutions, strict=True):
+            outcome.losses_spectrogram = (solution.content, solution.style)
+        return torch.stack([s.x for s in solutions]) if solutions else x
+
+    def _start(self) -> Tensor:
+        """Where the spectrogram starts, (batch, frames, bins), not negative, zero beyond an item's frames."""
+        content = self.reference.content
+        if self.settings.start == "content":
+            return content
+        if self.settings.start == "noise":
+            draws = [torch.rand(content.shape[1:], generator=torch.Generator().manual_seed(i.seed)) for i in self.items]
+            return torch.stack(draws).to(content) * self.frame_mask[..., None]
+        # The style, again and again, until it is as long as the content.
+        rows = torch.arange(content.shape[1], device=self.device)
+        index = rows[None] % self.reference.style_frames[:, None]
+        repeated = torch.gather(self.reference.style, 1, index[..., None].expand(-1, -1, content.shape[-1]))
+        return repeated * self.frame_mask[..., None]
+
+    def _phase(self, x: Tensor) -> Generator[Step, None, Tensor]:
+        settings = self.settings
+        magnitude = torch.expm1(x) * self.frame_mask[..., None]
+        start = self.spectra
+        if settings.phase_start == "random":
+            start = random_phase([i.seed for i in self.items], *magnitude.shape[1:]).to(self.device)
+        inverse = Inverse(self.n_fft, self.hop, self.frame_mask, self.sample_mask)
+        alpha = ALPHA if settings.phase_method == "fast_griffinlim" else 0.0
+        everyone = tuple(range(len(self.items)))
+        work = griffinlim(magnitude, start, inverse, self.n_fft, self.hop, settings.phase_iterations, alpha)
+        while True:
+            try:
+                with torch.no_grad():
+                    iteration = next(work)
+            except StopIteration as end:
+                signal: Tensor = end.value
+                break
+            yield Step("phase", iteration, everyone)
+        reached = spectral_convergence_db(magnitude, signal, self.n_fft, self.hop, self.frame_mask)
+        for outcome, db in zip(self.outcomes, reached.tolist(), strict=True):
+            outcome.phase_convergence_db = db
+        return signal
+
+    def _refine(self, losses: Losses, signal: Tensor) -> Generator[Step, None, Tensor]:
+        settings = self.settings
+        problem = WaveformProblem(
+            losses, settings.content_weight, self.n_fft, self.hop, self.frame_mask, self.sample_mask
+        )
+        solutions = yield from self._optimise("refine", problem, signal[:, None], settings.refine_evaluations, False)
+        return torch.stack([s.x[0] for s in solutions]) if solutions else signal
+
+    def _optimise(
+        self, stage: str, problem: Any, x: Tensor, budget: int, nonnegative: bool
+    ) -> Generator[Step, None, list[Solution]]:
+        """One optimised stage; nothing is returned where its budget is 0."""
+        if budget == 0:
+            return []
+        work = OPTIMISERS[self.settings.optimiser](problem, x, budget, nonnegative)
+        while True:
+            try:
+                record = next(work)
+            except StopIteration as end:
+                solutions: list[Solution] = end.value
+                break
+            self._keep(stage, record)
+            yield Step(stage, record.evaluation, record.active, record.total)
+        for outcome, solution in zip(self.outcomes, solutions, strict=True):
+            outcome.evaluations += solution.evaluations
+            outcome.stop_reason = solution.stop_reason
+            outcome.diverged = outcome.diverged or solution.diverged
+        return solutions
+
+    def _keep(self, stage: str, record: Record) -> None:
+        """The curves of the items that were evaluated."""
+        rows = zip(record.active, record.total, record.content, record.style, strict=True)
+        for n, total, content, style in rows:
+            curves = self.outcomes[n].curves
+            for name, value in (("stage", stage), ("total", total), ("content", content), ("style", style)):
+                curves[name].append(value)
+
+    def _seconds(self, stage: str, since: float) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        now = time.perf_counter()
+        for outcome in self.outcomes:
+            outcome.seconds[stage] = (now - since) / len(self.outcomes)
+        return now

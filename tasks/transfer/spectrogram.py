@@ -1,0 +1,82 @@
+"""Short-time spectra of a batch, frames as rows, and back.
+
+A signal of n samples has n // hop + 1 frames, centred on multiples of the hop, with zeros beyond both ends; so zeros
+appended to a signal change none of its frames, and clips of different lengths share a batch.
+
+Differs from librosa and torchaudio, which reflect a signal at its ends: a reflection depends on where the end is.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+
+def frames_of(samples: int, hop: int) -> int:
+    """Frames of a signal of `samples` samples."""
+    return samples // hop + 1
+
+
+@lru_cache(maxsize=16)
+def hann(n_fft: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The periodic Hann window, (n_fft,)."""
+    return torch.hann_window(n_fft, dtype=dtype, device=device)
+
+
+def stft(signal: Tensor, n_fft: int, hop: int, frames: int) -> Tensor:
+    """Spectra of a batch.
+
+    Shape: signal (batch, samples) -> (batch, frames, n_fft // 2 + 1), complex. `hop` divides `n_fft`.
+    """
+    length = (frames - 1) * hop + n_fft
+    left = n_fft // 2
+    padded = torch.nn.functional.pad(signal, (left, length - left - signal.shape[-1]))
+    # A frame is a few neighbouring hops: slices and not an index, so that the way back is slices too.
+    hops = padded.reshape(*padded.shape[:-1], -1, hop)
+    frame = torch.cat([hops[..., k : k + frames, :] for k in range(n_fft // hop)], dim=-1)
+    return torch.fft.rfft(frame * hann(n_fft, signal.dtype, signal.device))
+
+
+def overlap_add(frame: Tensor, hop: int) -> Tensor:
+    """Sum of frames, each `hop` samples after the one before. Shape: (batch, frames, n_fft) -> (batch, samples)."""
+    frames, n_fft = frame.shape[-2:]
+    parts = frame.reshape(*frame.shape[:-1], n_fft // hop, hop)
+    out = frame.new_zeros(*frame.shape[:-2], frames + n_fft // hop - 1, hop)
+    for k in range(n_fft // hop):
+        out[..., k : k + frames, :] += parts[..., k, :]
+    return out.flatten(-2)
+
+
+class Inverse:
+    """The way back from spectra to signals: least squares over the frames that are there (Griffin and Lim 1984).
+
+    Holds what it needs of the lengths of a batch; free of waits for the device.
+    """
+
+    def __init__(self, n_fft: int, hop: int, frame_mask: Tensor, sample_mask: Tensor) -> None:
+        """frame_mask (batch, frames), sample_mask (batch, samples): 1 where an item has a frame or sample, else 0."""
+        self._n_fft, self._hop, self._sample_mask = n_fft, hop, sample_mask
+        window = hann(n_fft, sample_mask.dtype, sample_mask.device)
+        self._window = frame_mask[..., None] * window
+        norm = self._crop(overlap_add(self._window * window, hop))
+        self._norm = sample_mask / norm.clamp_min(1e-6)  # a sample at the centre of no frame is left silent
+
+    def __call__(self, spectra: Tensor) -> Tensor:
+        """Shape: (batch, frames, bins), complex -> (batch, samples)."""
+        frame = torch.fft.irfft(spectra, n=self._n_fft) * self._window
+        return self._crop(overlap_add(frame, self._hop)) * self._norm
+
+    def _crop(self, signal: Tensor) -> Tensor:
+        left, samples = self._n_fft // 2, self._sample_mask.shape[-1]
+        missing = max(0, left + samples - signal.shape[-1])
+        return torch.nn.functional.pad(signal, (0, missing))[..., left : left + samples]
+
+
+def log_magnitude(spectra: Tensor) -> Tensor:
+    """log(1 + |spectra|): silence is exactly 0."""
+    return torch.log1p(spectra.abs())
+
+
+def mask(lengths: Tensor, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """1 before each length, 0 from there on. Shape: lengths (batch,) -> (batch, size)."""
+    return (torch.arange(size, device=lengths.device) < lengths[:, None]).to(dtype)
