@@ -131,7 +131,7 @@ def _returned(pair: music.Excerpts, settings: Settings, device: torch.device) ->
         try:
             next(steps)
         except StopIteration as end:
-            (outcome,) = end.value
+            outcome: Outcome = end.value[0]
             return outcome
 
 
