@@ -1,8 +1,8 @@
 """Our transfer against the published recipe: losses of the written audio, judged by the recipe, and CPU seconds.
 
 Both run in one process, on the same excerpts, one after the other, with nothing kept between them; decoding and
-levelling of the inputs is not counted, writing and reading back the output is. The judge is the recipe's own loss on the
-very filters that the recipe optimised on and we never saw, and again on filters that neither saw.
+levelling of the inputs is not counted, writing and reading back the output is. The judge is the recipe's own loss on
+the very filters that the recipe optimised on and we never saw, and again on filters that neither saw.
 
     python -m tests.bench.bench_transfer --pairs 2
 """
