@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -9,71 +10,50 @@ from typing import NoReturn
 
 from tasks.records.reasons import PairError, Reason
 
-_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(//)?")
+SHOWN_CHARACTERS = 80
+
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):")
 _BUCKET = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+# What some library or other would not take literally in the key of an object: versions, fragments, wildcards, escapes.
+_NOT_LITERAL = re.compile(r"[?#*\[\]]|%[0-9A-Fa-f]{2}")
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_JOINERS = "\u200c\u200d"  # in names of some scripts, and in emoji
+_USER = re.compile(r"(?<=://)(?:[^/@]*:.*|[^/@]*)@|^[^/@]+:[^/@]+@", re.DOTALL)
+_QUERY = re.compile(r"(?<=\?).*", re.DOTALL)
 
 
 def canonical_uri(text: str, base: str) -> str:
     """The one spelling of a URI: `file:///absolute/path` or `s3://bucket/key`.
 
-    `base` is the URI of the folder that relative paths are taken from. Names are literal: nothing in them is
-    a wildcard or an escape. Raises PairError (input_forbidden) for whatever is neither a path nor an s3:// URI,
-    without ever opening it.
+    `base` is the URI of the folder that relative paths are taken from. Local names are literal: nothing in them
+    is a wildcard or an escape, and `..` in a path is taken away by its letters, before any link is followed.
+    Raises PairError (input_forbidden) for whatever is neither a path nor an s3:// URI, and for a local path below
+    a base that is not local; nothing is ever opened.
     """
-    if not text or not text.isprintable():
-        _refuse(text, "holds characters that cannot be printed" if text else "is empty")
-    if "::" in text:
-        _refuse(text, "chains file systems with '::'")
+    _check_characters(text)
     scheme = _SCHEME.match(text)
     if scheme is None:
-        return _relative(text, base)
-    if scheme[1] == "file" and scheme[2]:
-        return _file(text, text.removeprefix("file://"))
-    if scheme[1] == "s3" and scheme[2]:
+        return _path(text, base)
+    name, rest = scheme[1], text[scheme.end() :]
+    if name == "s3" and rest.startswith("//"):
         return _s3(text)
-    if scheme[1].lower() in ("s3", "s3a", "s3n"):
+    if name == "file" and rest.startswith("//"):
+        return _file(text, base)
+    if name.lower() in ("s3", "s3a", "s3n"):
         _refuse(text, "is not spelled s3://bucket/key")
-    _refuse(text, f"begins with {scheme[1]}:, which is not read; use a path or s3://bucket/key")
+    if name.lower() in ("file", "local"):
+        _refuse(text, "is not spelled file:///absolute/path")
+    hint = "" if rest.startswith("//") else f"; for a file of this name write ./{name[:20]}:..."
+    _refuse(text, f"begins with {name[:20]}:, which is not read; use a path or s3://bucket/key{hint}")
 
 
-def _relative(text: str, base: str) -> str:
-    if base.startswith("s3://"):
-        if text.startswith("/"):
-            _refuse(text, "is a local path in a manifest that is not local")
-        return _s3(f"{base.rstrip('/')}/{text}")
-    folder = local_path(base)
-    assert folder is not None
-    return _file(text, str(folder / text))
-
-
-def _file(text: str, path: str) -> str:
-    if not path.startswith("/"):
-        _refuse(text, "names a host; write file:///absolute/path")
-    return f"file://{os.path.normpath(path)}".replace("file:////", "file:///")
-
-
-def _s3(text: str) -> str:
-    bucket, _, key = text.removeprefix("s3://").partition("/")
-    if "@" in bucket or ":" in bucket:
-        _refuse(text, "holds credentials or a port; credentials come from the environment")
-    if not _BUCKET.match(bucket):
-        _refuse(text, f"names no bucket ({bucket!r})")
-    if "?" in key or "#" in key:
-        _refuse(text, "holds '?' or '#', which object names here do not")
-    if key and any(part in ("", ".", "..") for part in key.rstrip("/").split("/")):
-        _refuse(text, "holds an empty part, '.' or '..'")
-    return text.rstrip("/")
-
-
-def _refuse(text: str, why: str) -> NoReturn:
-    raise PairError(Reason.INPUT_FORBIDDEN, f"{_shown(text)} {why}")
-
-
-def _shown(text: str) -> str:
-    """The value for a message: without passwords, escaped, at most 80 characters."""
-    text = re.sub(r"//[^/@]*@", "//***@", text)
-    escaped = text.encode("unicode_escape").decode() if not text.isprintable() else text
-    return repr(escaped if len(escaped) <= 80 else escaped[:77] + "...")
+def shown(text: str) -> str:
+    """A URI for a message: passwords and signatures taken out, escaped, at most 80 characters."""
+    text = _USER.sub("***@", text)
+    if "://" in text and not text.startswith("file:///"):
+        text = _QUERY.sub("***", text)
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: SHOWN_CHARACTERS + 1])
+    return f"'{text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + '...'}'"
 
 
 def local_path(uri: str) -> Path | None:
@@ -94,19 +74,86 @@ class Roots:
 
     def check(self, uri: str) -> None:
         """Raises PairError (input_forbidden) where a canonical URI, its links followed, lies in none of the places."""
-        real = _resolved(uri)
-        if not any(_inside(real, root) for root in self.uris):
-            linked = f" (a link to {_shown(real)})" if real != uri else ""
-            raise PairError(
-                Reason.INPUT_FORBIDDEN,
-                f"{_shown(uri)}{linked} lies outside the places that inputs may come from: {', '.join(self.uris)}; "
-                "allow its place with `--allow URI`",
-            )
+        self.check_resolved(uri, _resolved(uri))
+
+    def check_resolved(self, uri: str, real: str) -> None:
+        """The same for a URI whose links were followed before, to `real`."""
+        if any(_inside(real, root) for root in self.uris):
+            return
+        linked = f" (a link to {shown(real)})" if real != uri.rstrip("/") else ""
+        places = ", ".join(self.uris) or "none"
+        raise PairError(
+            Reason.INPUT_FORBIDDEN,
+            f"{shown(uri)}{linked} lies outside the places that inputs may come from: {places}; "
+            "allow its place with `--allow URI`",
+        )
+
+
+def _check_characters(text: str) -> None:
+    if not text.strip():
+        _refuse(text, "is empty")
+    if any(unicodedata.category(c) in _INVISIBLE and c not in _JOINERS for c in text):
+        _refuse(text, "holds characters that cannot be seen (control characters or marks of direction)")
+    if "::" in text:
+        _refuse(text, "chains file systems with '::'")
+
+
+def _path(text: str, base: str) -> str:
+    """A path without a scheme, below `base` where it is relative."""
+    if base.startswith("s3://"):
+        if text.startswith("/"):
+            _refuse(text, "is a local path in a manifest that is not local")
+        _check_key(text, text)
+        return _s3(f"{base.rstrip('/')}/{text}")
+    folder = local_path(base)
+    if folder is None:
+        raise ValueError(f"{base} is no base of paths")
+    return _normal(str(folder / text))
+
+
+def _file(text: str, base: str) -> str:
+    path = text.removeprefix("file://")
+    if not path.startswith("/"):
+        _refuse(text, "names a host or a user; write file:///absolute/path")
+    if base.startswith("s3://"):
+        _refuse(text, "is a local path in a manifest that is not local")
+    _check_parts(text, path[1:])
+    return _normal(path)
+
+
+def _normal(path: str) -> str:
+    return f"file:///{os.path.normpath(path).lstrip('/')}"
+
+
+def _s3(text: str) -> str:
+    bucket, _, key = text.removeprefix("s3://").partition("/")
+    if "@" in bucket or ":" in bucket or _USER.search(text):
+        _refuse(text, "holds a user, a password or a port; credentials come from the environment")
+    if not _BUCKET.match(bucket):
+        _refuse(text, f"names no bucket (s3://bucket/key; {shown(bucket)} cannot be one)")
+    _check_key(text, key)
+    return text.removesuffix("/")
+
+
+def _check_key(text: str, key: str) -> None:
+    odd = _NOT_LITERAL.search(key)
+    if odd:
+        _refuse(text, f"holds {odd[0]!r}, which is not read in the names of objects; rename the object")
+    _check_parts(text, key)
+
+
+def _check_parts(text: str, path: str) -> None:
+    if path and any(part in ("", ".", "..") for part in path.removesuffix("/").split("/")):
+        _refuse(text, "holds '//', '/./' or '..'; write the plain path")
+
+
+def _refuse(text: str, why: str) -> NoReturn:
+    raise PairError(Reason.INPUT_FORBIDDEN, f"{shown(text)} {why}")
 
 
 def _resolved(uri: str) -> str:
     path = local_path(uri)
-    return uri.rstrip("/") if path is None else f"file://{os.path.realpath(path)}"
+    return uri.rstrip("/") if path is None else _normal(os.path.realpath(path))
 
 
 def _inside(uri: str, root: str) -> bool:
