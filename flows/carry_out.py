@@ -5,7 +5,6 @@ from typing import Any
 
 from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
-from prefect.utilities.annotations import quote
 
 from flows.fanout import fan_out
 from flows.limits import Limits
@@ -13,12 +12,12 @@ from flows.outcome import conclude, state_of
 from flows.session import Session
 from tasks.shard import Bench
 from tasks.standing import at_work
-from tasks.steps import record_step
+from tasks.steps import record_step, whole
 from tasks.submit import Submission
 from tasks.worker import Worker, devices
 
 MAX_DEVICES = 64
-task_runner = ThreadPoolTaskRunner(max_workers=MAX_DEVICES)
+task_runner: Any = ThreadPoolTaskRunner(max_workers=MAX_DEVICES)
 
 
 def carry_out(submission: Submission, session: Session, withheld: int = 0) -> State[Any]:
@@ -37,7 +36,7 @@ def carry_out(submission: Submission, session: Session, withheld: int = 0) -> St
         workers=workers,
     )
     with session.catching_signals(), at_work(run.run_id), closing(bench):
-        record_step(quote(submission))
+        record_step(whole(submission))
         session.on_start(run)
         fan_out(submission.plan.shards, bench, limit=len(workers))
     end = conclude(submission, session.stop, withheld)

@@ -5,11 +5,10 @@ from itertools import islice
 
 from prefect.futures import PrefectFuture, as_completed
 from prefect.logging import get_run_logger
-from prefect.utilities.annotations import quote
 
 from tasks.plan import Shard
 from tasks.shard import Bench
-from tasks.steps import shard_step
+from tasks.steps import shard_step, whole
 
 
 def fan_out(shards: Iterable[Shard], bench: Bench, limit: int) -> None:
@@ -32,5 +31,4 @@ def fan_out(shards: Iterable[Shard], bench: Bench, limit: int) -> None:
 
 
 def _submit(shard: Shard, bench: Bench) -> PrefectFuture[dict[str, int]]:
-    # quote: Prefect would otherwise walk through every pair in search of futures.
-    return shard_step.submit(shard.number, quote(shard), quote(bench))
+    return shard_step.submit(shard.number, whole(shard), whole(bench))

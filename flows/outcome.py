@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
-from tasks.store import AlreadyExists
 
 from tasks.records.run import EndRecord, RunRecord, Stop
 from tasks.standing import Family, counts, of_family, reasons
+from tasks.store import AlreadyExists
 from tasks.submit import Submission
 
 ExitCode = Literal[0, 1, 3, 4, 130]

@@ -63,7 +63,7 @@ class DecodePool:
     def close(self) -> None:
         with self._lock:
             if self._pool is not None:
-                self._pool.shutdown(wait=False, cancel_futures=True)
+                self._pool.shutdown(cancel_futures=True)
                 self._pool = None
 
     @staticmethod

@@ -100,7 +100,7 @@ def read_results(store: Store, layout: Layout, runs: Collection[str] | None = No
         uris = [uri for uri in uris if run_id_of(uri) in runs]
     with ThreadPoolExecutor(8) as pool:
         tables = list(pool.map(lambda uri: read_table(store, uri, schema.RESULTS), uris))
-    frame = pa.concat_tables([schema.RESULTS.empty_table(), *tables]).to_pandas(maps_as_pydicts="strict")
+    frame: pd.DataFrame = pa.concat_tables([schema.RESULTS.empty_table(), *tables]).to_pandas(maps_as_pydicts="strict")
     return frame.sort_values(["committed_at", "run_id", "manifest_row"], ignore_index=True)
 
 

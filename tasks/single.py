@@ -10,9 +10,9 @@ from tasks.records.pair import Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.roots import Roots
 from tasks.store import open_store
-from tasks.stylise import Outcome, Restyled, load, transfer_batch, write
+from tasks.stylise import Restyled, load, transfer_batch, write
 from tasks.submit import place
-from tasks.transfer.pipeline import Step
+from tasks.transfer.pipeline import Outcome, Step
 from tasks.worker import devices
 
 

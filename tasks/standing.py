@@ -103,7 +103,7 @@ def _standing_rows(rows: pd.DataFrame, key: pd.Series) -> pd.DataFrame:
     done = set(key[first_ok.index])
     failed = ~ok & ~key.map(lambda k: k in done)
     last_failed = rows[failed & ~key.where(failed).duplicated(keep="last")]
-    stood = pd.concat([first_ok, last_failed]).sort_index()
+    stood: pd.DataFrame = pd.concat([first_ok, last_failed]).sort_index()
     stood.index = pd.Index(key[stood.index], name="key")
     return stood
 
@@ -152,7 +152,7 @@ def _skipped(store: Store, layout: Layout, family: Family) -> pd.DataFrame:
     source = skipped["served_by"].str.rsplit("/", n=1, expand=True)
     wanted = skipped.assign(run_id=source[0], manifest_row=source[1].astype("int64"))
     rows = read_results(store, layout, set(wanted["run_id"]))
-    joined = wanted[["pair_id", "run_id", "manifest_row"]].merge(
+    joined: pd.DataFrame = wanted[["pair_id", "run_id", "manifest_row"]].merge(
         rows.drop(columns=["pair_id"]), on=["run_id", "manifest_row"]
     )
     return joined.set_index(pd.Index(joined["pair_id"], name="key"))[list(rows.columns)]

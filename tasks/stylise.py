@@ -23,7 +23,8 @@ from tasks.records.run import RunRecord
 from tasks.roots import Roots
 from tasks.store import Store
 from tasks.transfer import quality
-from tasks.transfer.pipeline import Item, Outcome, Step, batch_key, bytes_per_item, minimum_samples, transfer
+from tasks.transfer.buckets import batch_key, bytes_per_item, minimum_samples
+from tasks.transfer.pipeline import Item, Outcome, Step, transfer
 from tasks.transfer.settings import Settings
 
 WORKING_LUFS = -16.0
@@ -129,7 +130,7 @@ def batches(loaded: Sequence[Loaded], budget_mb: float) -> Iterator[list[Loaded]
     """Pairs that may share a batch, together as far as memory allows, in manifest order."""
     groups: dict[Any, list[Loaded]] = {}
     for one in loaded:
-        key = batch_key(*one.lengths, one.settings)
+        key = batch_key(*one.lengths, one.settings, one.params.seed)
         groups.setdefault((key, one.settings), []).append(one)
     for group in groups.values():
         each = bytes_per_item(*group[0].lengths, group[0].settings)
@@ -208,7 +209,7 @@ def write(loaded: Loaded, outcome: Outcome) -> Restyled:
     content_loss, style_loss = quality.relative_losses(level, content, style, settings)
     content_heldout, style_heldout = quality.heldout_losses(level, content, style, settings, params.seed + 1)
     rate = params.sample_rate
-    values = {
+    values: dict[str, Any] = {
         "status": "ok",
         "audio_sha256": hashlib.sha256(data).hexdigest(),
         "audio_bytes": len(data),
@@ -252,7 +253,7 @@ def _gain(waveform: torch.Tensor, lufs: float, params: Parameters) -> float:
 
 def _decoded(data: bytes, rate: int, frames: int) -> torch.Tensor:
     """What was written, at exactly the content's length (lossy formats pad)."""
-    samples = torch.from_numpy(decode(data, sample_rate=rate, max_seconds=math.inf, allow_silence=True).samples)
+    samples = torch.from_numpy(decode(data, sample_rate=rate, max_seconds=math.inf).samples)
     return torch.nn.functional.pad(samples, (0, frames - len(samples)))
 
 

@@ -71,7 +71,7 @@ class Worker:
                 self._stop.set()
             if not wait([self._connection, self._process.sentinel], timeout=0.2):
                 if time.monotonic() - heard > timeout_seconds:
-                    self.close()
+                    self.kill()
                     raise WorkerLost(in_hand, f"no progress for {timeout_seconds:g} s", hung=True)
                 continue
             try:
@@ -79,7 +79,7 @@ class Worker:
             except (EOFError, OSError) as error:
                 self._process.join(5)
                 how = _how(self._process.exitcode)
-                self.close()
+                self.kill()
                 raise WorkerLost(in_hand, how, hung=False) from error
             heard = time.monotonic()
             match message:
@@ -97,7 +97,14 @@ class Worker:
                     listener.report(stage, rows)
 
     def close(self) -> None:
-        """End the process, if there is one; the next order starts another."""
+        """Let the process end by itself, if there is one; the next order starts another."""
+        if self._process is not None:
+            self._connection.close()
+            self._process.join(5)
+            self.kill()
+
+    def kill(self) -> None:
+        """End the process at once, whatever it does."""
         if self._process is None:
             return
         self._process.kill()
@@ -108,7 +115,7 @@ class Worker:
     def _ensure_started(self) -> None:
         if self._process is not None and self._process.is_alive():
             return
-        self.close()
+        self.kill()
         context = multiprocessing.get_context("spawn")
         self._stop = context.Event()
         self._connection, theirs = context.Pipe()

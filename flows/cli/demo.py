@@ -20,11 +20,10 @@ from flows.cli.run import run
 @click.pass_context
 def demo(context: click.Context, folder: Path) -> int:
     """Synthesise clips, build a manifest (one pair broken on purpose), run it, and show the results."""
-    from tasks.store import open_store
-
     from tasks.demo import make
     from tasks.layout import Layout
     from tasks.standing import family_of, of_family
+    from tasks.store import open_store
     from tasks.submit import place
 
     manifest, root = make(folder), folder / "data"

@@ -59,10 +59,9 @@ def build(content_dir: Path, style_dir: Path, pairing: Literal["zip", "product"]
 def validate(manifest: str, probe: bool, allow: tuple[str, ...], as_json: bool) -> int:
     """Name everything that is wrong with MANIFEST at once. Exit code 1 where rows are wrong, 2 where the whole is."""
     settings = settle({"allow": allow})
-    from tasks.store import open_store
-
     from tasks.manifest import read_manifest
     from tasks.manifest.build import probe_audio
+    from tasks.store import open_store
     from tasks.submit import allowed_roots, place
 
     uri = place(manifest)

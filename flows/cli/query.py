@@ -34,11 +34,10 @@ def status(run_id: str | None, latest: bool, as_json: bool, **flags: Any) -> Non
     """Show how the pairs of RUN_ID and its reruns stand: its manifest minus its results and the skipped."""
     if (run_id is None) != latest:
         raise UsageError("name a run, or say --latest (not both).")
-    from tasks.store import open_store
-
     from tasks.layout import Layout
     from tasks.results import read_end
     from tasks.standing import counts, family_of, is_working, of_family, reasons
+    from tasks.store import open_store
     from tasks.submit import place
 
     root = place(settle(flags).root)
@@ -86,10 +85,9 @@ def status(run_id: str | None, latest: bool, as_json: bool, **flags: Any) -> Non
 @json_option
 def metrics(run_ids: tuple[str, ...], failed: bool, sql: str | None, as_json: bool, **flags: Any) -> None:
     """Show or query the results: one row for each attempt (columns: manifests/README.md)."""
-    from tasks.store import open_store
-
     from tasks.layout import Layout
     from tasks.results import read_results, read_runs
+    from tasks.store import open_store
     from tasks.submit import place
 
     root = place(settle(flags).root)
@@ -128,9 +126,8 @@ def _query(frame: Any, sql: str) -> Any:
 @json_option
 def verify(run_ids: tuple[str, ...], as_json: bool, **flags: Any) -> int:
     """Check that each attempt has one row and each `ok` row its audio, whole. Exit code 1 where not."""
-    from tasks.store import open_store
-
     from tasks.layout import Layout
+    from tasks.store import open_store
     from tasks.submit import place
     from tasks.verify import verify as check
 

@@ -181,9 +181,9 @@ def _absolute(table: pa.Table, base: str) -> pa.Table:
         table = table.set_column(table.column_names.index(name), name, pa.array(values, pa.string()))
     styles = table.column("styles")
     if styles.null_count < len(styles):
-        values = [s and [{**one, "uri": absolute(one["uri"])} for one in s if one] for s in styles.to_pylist()]
+        listed = [s and [{**one, "uri": absolute(one["uri"])} for one in s if one] for s in styles.to_pylist()]
         kind = schema.MANIFEST.field("styles").type
-        table = table.set_column(table.column_names.index("styles"), "styles", pa.array(values, kind))
+        table = table.set_column(table.column_names.index("styles"), "styles", pa.array(listed, kind))
     return table
 
 

@@ -31,7 +31,9 @@ class Parameters(BaseModel):
 
     sample_rate: int = Field(22_050, ge=8_000, le=48_000, description="working and output rate, Hz")
     n_fft: int = Field(2_048, ge=256, le=8_192, description="window of the spectrogram, samples")
-    hop_length: int = Field(512, ge=64, le=4_096, description="step of the spectrogram, samples; at most n_fft / 4")
+    hop_length: int = Field(
+        512, ge=64, le=4_096, description="step of the spectrogram, samples; n_fft divided by 4 or more"
+    )
     features: Literal["kernel", "conv"] = Field(
         "kernel", description="kernel: infinitely many filters, in closed form; conv: the published finite bank"
     )
@@ -40,7 +42,7 @@ class Parameters(BaseModel):
     ] = Field((2, 8, 32), description="lengths of the patches that a feature sees, frames (conv takes one)")
     filters: int = Field(4_096, ge=16, le=16_384, description="filters of the conv bank")
     content_weight: float = Field(
-        0.05, ge=0, le=1_000, allow_inf_nan=False, description="relative content loss against relative style loss"
+        0.01, ge=0, le=1_000, allow_inf_nan=False, description="relative content loss against relative style loss"
     )
     start: Literal["content", "noise", "style"] = Field("content", description="where the spectrogram starts")
     optimiser: Literal["lbfgs", "adam"] = Field("lbfgs", description="of the spectrogram and refine stages")
@@ -51,7 +53,7 @@ class Parameters(BaseModel):
     phase_start: Literal["content", "random"] = Field("content", description="phase before the first iteration")
     phase_iterations: int = Field(32, ge=0, le=10_000, description="iterations of the phase stage")
     refine_evaluations: int = Field(
-        41, ge=0, le=10_000, description="budget of the refine stage, evaluations; 0 leaves the stage out"
+        64, ge=0, le=10_000, description="budget of the refine stage, evaluations; 0 leaves the stage out"
     )
     peak_limit_dbtp: float = Field(-1.0, ge=-20, le=0, description="highest true peak of the output, dBTP")
     max_seconds: float = Field(60.0, gt=0, le=300, description="longest input that is accepted, seconds")
@@ -60,10 +62,8 @@ class Parameters(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.hop_length * 4 > self.n_fft:
-            raise ValueError(
-                f"hop_length {self.hop_length} is more than a quarter of n_fft: use at most {self.n_fft // 4}"
-            )
+        if self.n_fft % self.hop_length or self.hop_length * 4 > self.n_fft:
+            raise ValueError(f"hop_length {self.hop_length} is not a quarter, a fifth, ... of n_fft {self.n_fft}")
         if self.features == "conv" and len(self.widths) != 1:
             raise ValueError("features 'conv' takes one width: set widths to (11,) as published")
         return self

@@ -61,8 +61,8 @@ class Job(BaseModel):
     root: str = Field(
         "gramophone-data", min_length=1, description="URI under which results, audio and runs are written"
     )
-    parameters: Parameters = Field(default_factory=Parameters, description="parameters of every pair")  # type: ignore[arg-type]
-    options: Options = Field(default_factory=Options, description="how the run is carried out")  # type: ignore[arg-type]
+    parameters: Parameters = Field(default_factory=Parameters, description="parameters of every pair")
+    options: Options = Field(default_factory=Options, description="how the run is carried out")
 
 
 class RunRecord(BaseModel):

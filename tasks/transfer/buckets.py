@@ -5,12 +5,12 @@ from collections.abc import Hashable
 from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import frames_of
 
-STYLE_STEPS = 8  # buckets in an octave of lengths: at most an eighth of a batch is padding
+STEPS_IN_AN_OCTAVE = 8  # at most an eighth of a batch is padding
 
 
 def padded_frames(frames: int) -> int:
     """Frames that an item of `frames` is padded to. It depends on nothing else, so neither do the item's bits."""
-    step = max(1, 2 ** (frames.bit_length() - 1) // STYLE_STEPS)
+    step = max(1, (1 << frames.bit_length() - 1) // STEPS_IN_AN_OCTAVE)
     return -(-frames // step) * step
 
 

@@ -60,14 +60,10 @@ class Outcome:
     phase_convergence_db: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     peak_device_mb: float | None = None
-    curves: dict[str, list[Any]] = field(
-        default_factory=lambda: {"stage": [], "total": [], "content": [], "style": []}
-    )
+    curves: dict[str, list[Any]] = field(default_factory=lambda: {"stage": [], "total": [], "content": [], "style": []})
 
 
-def transfer(
-    items: Sequence[Item], settings: Settings, device: torch.device
-) -> Generator[Step, None, list[Outcome]]:
+def transfer(items: Sequence[Item], settings: Settings, device: torch.device) -> Generator[Step, None, list[Outcome]]:
     """Restyle a batch of pairs with one batch key. Yields steps, returns an outcome for each item, in order.
 
     On a CPU an outcome's samples are, bit for bit, those of the pair alone. On a GPU the matrix library may choose
@@ -95,7 +91,9 @@ class _Batch:
         self.spectra = stft(content, self.n_fft, self.hop, self.frame_mask.shape[-1]) * self.frame_mask[..., None]
         style_mask = mask(style_frames, bucket_of(len(items[0].style), settings))
         style_spectra = stft(style, self.n_fft, self.hop, style_mask.shape[-1]) * style_mask[..., None]
-        self.reference = Reference(log_magnitude(self.spectra), log_magnitude(style_spectra), content_frames, style_frames)
+        self.reference = Reference(
+            log_magnitude(self.spectra), log_magnitude(style_spectra), content_frames, style_frames
+        )
 
     def _padded(self, signals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Signals in one tensor of their bucket's length, and their frames."""

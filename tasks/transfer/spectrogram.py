@@ -34,7 +34,8 @@ def stft(signal: Tensor, n_fft: int, hop: int, frames: int) -> Tensor:
     # A frame is a few neighbouring hops: slices and not an index, so that the way back is slices too.
     hops = padded.reshape(*padded.shape[:-1], -1, hop)
     frame = torch.cat([hops[..., k : k + frames, :] for k in range(n_fft // hop)], dim=-1)
-    return torch.fft.rfft(frame * hann(n_fft, signal.dtype, signal.device))
+    spectra: Tensor = torch.fft.rfft(frame * hann(n_fft, signal.dtype, signal.device))
+    return spectra
 
 
 def overlap_add(frame: Tensor, hop: int) -> Tensor:

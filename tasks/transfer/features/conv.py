@@ -19,7 +19,7 @@ def bank(filters: int, bins: int, width: int, seed: int) -> Tensor:
     """Random filters, (filters, bins, width) float32, the same for a seed on every device."""
     generator = torch.Generator().manual_seed(seed)
     scale = (2 * 2 / ((bins + filters) * width)) ** 0.5
-    return torch.randn(filters, bins, width, generator=generator) * scale
+    return torch.randn(filters, bins, width, generator=generator).mul_(scale)
 
 
 def features(x: Tensor, weights: Tensor, frames: Tensor) -> Tensor:

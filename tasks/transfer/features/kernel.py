@@ -105,7 +105,7 @@ class KernelLosses:
         )
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        content, style = _Losses.apply(x, self)
+        content, style = _Losses.apply(x, self)  # type: ignore[no-untyped-call]
         return content, style
 
 
@@ -121,7 +121,7 @@ class _Losses(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, losses: KernelLosses) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, losses: KernelLosses) -> tuple[Tensor, Tensor]:
         reference, count = losses.reference, len(losses.sides)
         own = patches.diagonal_sums(x @ x.mT, losses.steps)
         cross = patches.diagonal_sums(x @ reference.style.mT, losses.steps)
@@ -129,7 +129,7 @@ class _Losses(torch.autograd.Function):
         squares = (x * x).sum(-1)
         content = style = x.new_zeros(len(x), dtype=torch.float64)
         own_back, cross_back = {}, {}
-        content_own = content_cross = style_diagonal = 0.0
+        content_own = content_cross = style_diagonal = torch.zeros_like(squares)
         for width, side in losses.sides.items():
             norms = _norms(patches.window_sums(squares, width), side.content_mask)
             inverse = torch.where(norms > 0, 1 / norms.clamp_min(TINY), 0)
@@ -164,7 +164,7 @@ class _Losses(torch.autograd.Function):
         return content.to(x.dtype), style.to(x.dtype)
 
     @staticmethod
-    def backward(ctx: Any, by_content: Tensor, by_style: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, by_content: Tensor, by_style: Tensor) -> tuple[Tensor, None]:
         x, d, e, style_diagonal, content_own, content_cross = ctx.saved_tensors
         style = 2 * (d @ x + style_diagonal[..., None] * x) + e @ ctx.reference.style
         content = 2 * content_own[..., None] * x + content_cross[..., None] * ctx.reference.content

@@ -18,6 +18,4 @@ class Reference:
     style_frames: Tensor
 
     def select(self, items: Tensor) -> "Reference":
-        return Reference(
-            self.content[items], self.style[items], self.content_frames[items], self.style_frames[items]
-        )
+        return Reference(self.content[items], self.style[items], self.content_frames[items], self.style_frames[items])

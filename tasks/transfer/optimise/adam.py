@@ -14,7 +14,9 @@ RATE = 0.05
 """Step at the start as a share of the root mean square of x; falls to nothing along a half cosine."""
 
 
-def adam(problem: Problem, x: Tensor, budget: int, nonnegative: bool = False) -> Generator[Record, None, list[Solution]]:
+def adam(
+    problem: Problem, x: Tensor, budget: int, nonnegative: bool = False
+) -> Generator[Record, None, list[Solution]]:
     """Minimise each item of `problem` from x, (batch, rows, columns), with exactly `budget` evaluations an item.
 
     Yields a record for each evaluation and returns for each item the best point that it saw.

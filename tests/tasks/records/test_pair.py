@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from tasks import attempts
 from tasks.overrides import checked
 from tasks.records.pair import Input, Pair, plan_key_of_row
-from tasks import attempts
 
 PAIR = Pair(
     manifest_row=3,

@@ -1,0 +1,174 @@
+"""Figures of one finished waveform. Signals are mono, (samples,) float32; rates in Hz."""
+
+import math
+from functools import lru_cache
+
+import torch
+import torchaudio
+from torch import Tensor
+
+from tasks.transfer.buckets import bucket_of
+from tasks.transfer.features import Reference, losses_of
+from tasks.transfer.features.conv import bank, features, gram_distance
+from tasks.transfer.reduce import total
+from tasks.transfer.settings import Settings
+from tasks.transfer.spectrogram import frames_of, log_magnitude, mask, stft
+
+HELDOUT_FILTERS = 512
+HELDOUT_WIDTH = 11  # frames, as published
+SILENT = 1e-3  # of full scale, -60 dB
+N_FFT, HOP, MELS = 2048, 512, 64
+FLOOR_LUFS = -70.0  # the absolute gate of ITU-R BS.1770
+
+
+def relative_losses(waveform: Tensor, content: Tensor, style: Tensor, settings: Settings) -> tuple[float, float]:
+    """(content, style) loss of a waveform by the objective of its pair; 0 is equal, 1 as far as from silence."""
+    reference = _reference(content, style, settings)
+    x = _log_magnitude(waveform, settings, reference.content.shape[1])
+    with torch.no_grad():
+        found = losses_of(reference, settings, 0)(x)
+    return float(found[0]), float(found[1])
+
+
+def heldout_losses(
+    waveform: Tensor, content: Tensor, style: Tensor, settings: Settings, seed: int
+) -> tuple[float, float]:
+    """The same by explicit filters of width 11 drawn from `seed`, which no optimiser has seen.
+
+    512 filters and not 4096: the relative loss is a mean over filters, and its error here is a few percent for an
+    eighth of the cost. Clips shorter than 11 frames are judged by as many as they have.
+    """
+    reference = _reference(content, style, settings)
+    x = _log_magnitude(waveform, settings, reference.content.shape[1])
+    frames = reference.content_frames
+    width = min(HELDOUT_WIDTH, int(frames), int(reference.style_frames))
+    weights = bank(HELDOUT_FILTERS, x.shape[-1], width, seed).to(x)
+    with torch.no_grad():
+        f = features(x, weights, frames)
+        c = features(reference.content, weights, frames)
+        s = features(reference.style, weights, reference.style_frames)
+        content_loss = total((f - c) ** 2) / total(c**2)
+        distance, size = gram_distance(f, s, frames - width + 1, reference.style_frames - width + 1)
+    return float(content_loss), float(distance / size)
+
+
+def _reference(content: Tensor, style: Tensor, settings: Settings) -> Reference:
+    frames = torch.tensor([frames_of(len(content), settings.hop_length)], device=content.device)
+    style_frames = torch.tensor([frames_of(len(style), settings.hop_length)], device=style.device)
+    return Reference(
+        _log_magnitude(content, settings, bucket_of(len(content), settings)),
+        _log_magnitude(style, settings, bucket_of(len(style), settings)),
+        frames,
+        style_frames,
+    )
+
+
+def _log_magnitude(signal: Tensor, settings: Settings, frames: int) -> Tensor:
+    """Shape: (1, frames, bins), zero beyond the signal's own frames."""
+    spectra = stft(signal[None], settings.n_fft, settings.hop_length, frames)
+    own = torch.tensor([frames_of(len(signal), settings.hop_length)], device=signal.device)
+    return log_magnitude(spectra) * mask(own, frames)[..., None]
+
+
+# --- level ----------------------------------------------------------------------------------------
+
+
+def loudness_lufs(signal: Tensor, sample_rate: int) -> float:
+    """Integrated loudness, LUFS (ITU-R BS.1770-4); -inf for silence. A clip below 0.4 s is one block, repeated."""
+    shortest = math.ceil(0.4 * sample_rate) + 1
+    if len(signal) < shortest:
+        signal = signal.repeat(math.ceil(shortest / max(1, len(signal))))[:shortest]
+    lufs = float(torchaudio.functional.loudness(signal[None].cpu(), sample_rate))
+    return lufs if math.isfinite(lufs) and lufs > FLOOR_LUFS else -math.inf
+
+
+def true_peak_dbtp(signal: Tensor) -> float:
+    """Peak of the signal between its samples too, dBTP: four times oversampled (ITU-R BS.1770-4, annex 2)."""
+    over = torchaudio.functional.resample(signal.cpu(), 1, 4, lowpass_filter_width=24)
+    peak = max(float(over.abs().max()), float(signal.abs().max()))
+    return 20 * math.log10(peak) if peak > 0 else -math.inf
+
+
+def silence_share(signal: Tensor, sample_rate: int) -> float:
+    """Share of 50 ms blocks whose peak is below -60 dB of full scale, 0 to 1."""
+    block = max(1, sample_rate // 20)
+    padded = torch.nn.functional.pad(signal, (0, -len(signal) % block))
+    return float((padded.reshape(-1, block).abs().amax(-1) < SILENT).float().mean())
+
+
+# --- what is heard --------------------------------------------------------------------------------
+
+
+def chroma_similarity(signal: Tensor, content: Tensor, sample_rate: int) -> float:
+    """Mean correlation of the chroma of both, frame by frame, weighted by the content's power; -1 to 1."""
+    a, b = _chroma(signal, sample_rate), _chroma(content, sample_rate)
+    weight = b.sum(-1)
+    a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
+    cosine = (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1)).clamp_min(1e-12)
+    return float((cosine * weight).sum() / weight.sum().clamp_min(1e-12))
+
+
+def onset_correlation(signal: Tensor, content: Tensor, sample_rate: int) -> float:
+    """Correlation of the onset strength (rising log-mel energy) of both, -1 to 1."""
+    a, b = (torch.relu(_log_mel(s, sample_rate).diff(dim=0)).mean(-1) for s in (signal, content))
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-12))
+
+
+def timbre_distance(signal: Tensor, style: Tensor, sample_rate: int) -> float:
+    """Distance of mean and deviation of the log-mel spectrum, root mean square over bands, in nepers of magnitude."""
+    a, b = (_log_mel(s, sample_rate) for s in (signal, style))
+    moments = torch.cat([a.mean(0) - b.mean(0), a.std(0, correction=0) - b.std(0, correction=0)])
+    return float(moments.pow(2).mean().sqrt())
+
+
+def style_copy(signal: Tensor, style: Tensor, sample_rate: int) -> float:
+    """Largest normalised cross-correlation of a half-second snippet of the signal with the style, 0 to 1.
+
+    Snippets begin every quarter of a second; one that is silent copies nothing. By FFT.
+    """
+    size = min(sample_rate // 2, len(signal), len(style))
+    snippets = signal.unfold(0, size, max(1, size // 2))
+    n = 1 << (len(style) + size - 1).bit_length()
+    spectrum = torch.fft.rfft(style, n)
+    energy = torch.cat([style.new_zeros(1, dtype=torch.float64), style.double().pow(2).cumsum(0)])
+    local = (energy[size:] - energy[:-size]).clamp_min(0).sqrt().to(style.dtype)
+    best = 0.0
+    for part in torch.split(snippets, 16):
+        norms = part.norm(dim=-1, keepdim=True)
+        found = torch.fft.irfft(spectrum * torch.fft.rfft(part, n).conj(), n)[:, : len(local)]
+        loud = (norms > SILENT) & (local > SILENT)
+        best = max(best, float(torch.where(loud, found.abs() / (norms * local).clamp_min(1e-12), 0).max()))
+    return min(1.0, best)
+
+
+def _power(signal: Tensor) -> Tensor:
+    """Power spectrogram, (frames, bins)."""
+    return stft(signal[None], N_FFT, HOP, frames_of(len(signal), HOP))[0].abs().pow(2)
+
+
+def _log_mel(signal: Tensor, sample_rate: int) -> Tensor:
+    return torch.log1p((_power(signal) @ _mel_bank(sample_rate)).sqrt())
+
+
+@lru_cache(maxsize=4)
+def _mel_bank(sample_rate: int) -> Tensor:
+    """Triangular mel filters, (bins, bands)."""
+    mels: Tensor = torchaudio.functional.melscale_fbanks(N_FFT // 2 + 1, 40.0, sample_rate / 2, MELS, sample_rate)
+    return mels
+
+
+def _chroma(signal: Tensor, sample_rate: int) -> Tensor:
+    """Power by pitch class, (frames, 12), compressed by a square root."""
+    return (_power(signal) @ _pitch_classes(sample_rate)).sqrt()
+
+
+@lru_cache(maxsize=4)
+def _pitch_classes(sample_rate: int) -> Tensor:
+    """Which pitch class each bin between 60 Hz and 5 kHz belongs to, shared by its two neighbours, (bins, 12)."""
+    hz = torch.arange(N_FFT // 2 + 1) * sample_rate / N_FFT
+    heard = (hz >= 60) & (hz <= 5_000)
+    pitch = 12 * torch.log2(hz.clamp_min(1) / 440)
+    steps = torch.arange(12)
+    distance = (pitch[:, None] - steps + 6) % 12 - 6
+    return torch.relu(1 - distance.abs()) * heard[:, None]
