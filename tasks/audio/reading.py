@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import soundfile
-import soxr
 
-from tasks.audio.containers import CONVERT, EXPORT_AGAIN, check_container, cut_short
+from tasks.audio.checked import EXPORT_AGAIN, cut_short, no_sound, unsupported
+from tasks.audio.containers import check_container
+from tasks.audio.mixing import Level, Resampler, resampled_length
 from tasks.audio.types import (
     BLOCK_FRAMES,
     MAX_CHANNELS,
     MAX_LEVEL,
     RATES,
-    SILENT_LEVEL,
     AudioInfo,
     Clip,
     Samples,
@@ -34,7 +34,6 @@ SUBTYPES = {
 PROBE_SECONDS = 6 * 3600.0
 MPEG_FRAME = 1_152
 _SEEKABLE = {"WAV", "WAVEX", "RF64", "FLAC", "AIFF"}  # exactly and at once; the others are decoded from their start
-_CLIPPED_LEVEL, _CLIPPED_RUN = 0.9999, 3
 
 
 def decode(
@@ -53,18 +52,21 @@ def decode(
     round(frames x sample_rate / source rate) samples, at least `min_samples`. Raises PairError: decode_error,
     input_unsupported, input_silent, input_too_short (also of a slice that ends after the clip), input_too_long.
     """
-    with _opened(data) as source:
-        first, last = source.slice(start, seconds, max_seconds)
-        _check_length(last - first, source.rate, sample_rate, min_samples)
-        level, resampler = _Level(), _Resampler(source.rate, sample_rate)
-        for block in source.blocks(first, last):
-            resampler.add(level.add(block))
-    if level.silent and not allow_silence:
-        raise PairError(Reason.INPUT_SILENT, f"is silent{level.cause}")
-    samples = resampler.end(level.frames)
-    return Clip(
-        samples, sample_rate, source.rate, source.channels, level.frames, level.peak, source.notes + level.notes
-    )
+    try:
+        with _opened(data) as source:
+            first, last = source.slice(start, seconds, max_seconds)
+            _check_length(last - first, source.rate, sample_rate, min_samples)
+            level, resampler = Level(), Resampler(source.rate, sample_rate)
+            for block in source.blocks(first, last):
+                resampler.add(level.add(block))
+        if level.silent and not allow_silence:
+            raise PairError(Reason.INPUT_SILENT, f"is silent{level.cause}")
+        samples, notes = resampler.end(level.frames), source.notes + level.notes
+    except MemoryError as error:
+        raise PairError(
+            Reason.INPUT_TOO_LONG, "needs more memory than there is to decode it; choose a slice of it"
+        ) from error
+    return Clip(samples, sample_rate, source.rate, source.channels, level.frames, level.peak, notes)
 
 
 def probe(data: bytes, *, max_seconds: float = PROBE_SECONDS) -> AudioInfo:
@@ -74,7 +76,7 @@ def probe(data: bytes, *, max_seconds: float = PROBE_SECONDS) -> AudioInfo:
     """
     with _opened(data) as source:
         first, last = source.slice(None, None, max_seconds)
-        level = _Level()
+        level = Level()
         for block in source.blocks(first, last):
             level.add(block)
     file = source.file
@@ -92,7 +94,7 @@ def probe(data: bytes, *, max_seconds: float = PROBE_SECONDS) -> AudioInfo:
 
 
 def _check_length(frames: int, rate: int, wanted: int, min_samples: int) -> None:
-    if _resampled_length(frames, rate, wanted) < max(1, min_samples):
+    if resampled_length(frames, rate, wanted) < max(1, min_samples):
         raise PairError(
             Reason.INPUT_TOO_SHORT,
             f"lasts {frames / rate:.4g} s, but these parameters need {max(1, min_samples) / wanted:.4g} s",
@@ -102,12 +104,23 @@ def _check_length(frames: int, rate: int, wanted: int, min_samples: int) -> None
 # --- the file -------------------------------------------------------------------------------------
 
 
+class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is read from front to back.
+
+    What can seek, soundfile seeks after every read; MP3 and Opus lose the state of their decoder by that, and
+    come out wrong for thousands of frames behind every block.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 @contextmanager
 def _opened(data: bytes) -> "Iterator[_Source]":
     checked = check_container(data)
     try:
-        file = soundfile.SoundFile(io.BytesIO(checked.data))
-    except (soundfile.LibsndfileError, RuntimeError, MemoryError, OverflowError) as error:
+        file = _Sequential(io.BytesIO(checked.data))
+    except (soundfile.LibsndfileError, RuntimeError, OverflowError) as error:
         raise PairError(
             Reason.DECODE_ERROR, f"is damaged and cannot be decoded ({_why(error)}); {EXPORT_AGAIN}"
         ) from error
@@ -138,9 +151,8 @@ class _Source:
 
     def check(self) -> None:
         """Raises PairError (input_unsupported, input_too_short) for what its header alone rules out."""
-        kind = f"{self.format} {self.file.subtype}"
         if self.format not in FORMATS or self.file.subtype not in SUBTYPES:
-            raise PairError(Reason.INPUT_UNSUPPORTED, f"is {kind}, which is not read; {CONVERT}")
+            raise unsupported(f"{self.format} {self.file.subtype}")
         if not RATES[0] <= self.rate <= RATES[1]:
             raise PairError(
                 Reason.INPUT_UNSUPPORTED,
@@ -152,7 +164,7 @@ class _Source:
                 f"has {self.channels:,} channels; at most {MAX_CHANNELS} are read, export a stereo mix",
             )
         if self.file.frames <= 0:
-            raise PairError(Reason.INPUT_TOO_SHORT, "holds no sound: 0 frames")
+            raise no_sound("0 frames")
 
     def slice(self, start: float | None, seconds: float | None, max_seconds: float) -> tuple[int, int]:
         """First frame of what is asked for and the one behind its last. Raises PairError where it is not there."""
@@ -187,7 +199,7 @@ class _Source:
                 if position + len(block) > first:
                     yield _finite(block[max(0, first - position) :])
                 position += len(block)
-        except (soundfile.LibsndfileError, RuntimeError, MemoryError) as error:
+        except (soundfile.LibsndfileError, RuntimeError) as error:
             raise PairError(
                 Reason.DECODE_ERROR,
                 f"is cut short or damaged after {position / self.rate:.2f} s ({_why(error)}); {EXPORT_AGAIN}",
@@ -214,78 +226,3 @@ def _finite(block: Samples) -> Samples:
 def _why(error: Exception) -> str:
     text = getattr(error, "error_string", None) or str(error)
     return str(text).strip().rstrip(".").lower() or type(error).__name__
-
-
-# --- what is done with the frames -----------------------------------------------------------------
-
-
-class _Level:
-    """Mixes blocks to mono and remembers how loud they were."""
-
-    def __init__(self) -> None:
-        self.frames = 0
-        self.peak = 0.0
-        self._sum = 0.0
-        self._low, self._high = math.inf, -math.inf
-        self._clipped = False
-
-    def add(self, block: Samples) -> Samples:
-        """Counts (frames, channels) and returns their mean (frames,)."""
-        mono = np.asarray(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1), dtype=np.float32)
-        self.frames += len(mono)
-        self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
-        self._sum += float(mono.sum(dtype=np.float64))
-        self._low, self._high = min(self._low, float(mono.min())), max(self._high, float(mono.max()))
-        self._clipped = self._clipped or _is_clipped(block)
-        return mono
-
-    @property
-    def silent(self) -> bool:
-        """Whether nothing is left of the mono mix without its constant part."""
-        mean = self._sum / max(1, self.frames)
-        return max(self._high - mean, mean - self._low) < SILENT_LEVEL
-
-    @property
-    def cause(self) -> str:
-        """Why something that is silent may not look so to the person who chose it."""
-        if self.peak < SILENT_LEVEL:
-            return "" if self.peak == 0 else f" (no sample is above {20 * math.log10(self.peak):.0f} dB)"
-        if self._low > self._high - 2 * SILENT_LEVEL and abs(self._high) > SILENT_LEVEL:
-            return f": every sample is about {self._high:.3g}, a constant (DC) without sound"
-        return ": its channels are opposites of each other, and cancel each other out in mono; turn the phase of one"
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return ("clipped",) if self._clipped else ()
-
-
-def _is_clipped(block: Samples) -> bool:
-    """Whether some channel stays at full scale for several samples: one alone is only normalised."""
-    full = np.abs(block) >= _CLIPPED_LEVEL
-    if not full.any():
-        return False
-    run = full[: 1 - _CLIPPED_RUN] & full[1 : 2 - _CLIPPED_RUN] & full[2:]
-    return bool(run.any())
-
-
-def _resampled_length(frames: int, rate: int, wanted: int) -> int:
-    return round(frames * wanted / rate)
-
-
-class _Resampler:
-    """Takes mono blocks at one rate and holds them at another, of exactly the length that this means."""
-
-    def __init__(self, rate: int, wanted: int) -> None:
-        self._rate, self._wanted = rate, wanted
-        self._stream = None if rate == wanted else soxr.ResampleStream(rate, wanted, 1, dtype="float32", quality="VHQ")
-        self._out: list[Samples] = []
-
-    def add(self, mono: Samples) -> None:
-        self._out.append(mono if self._stream is None else self._stream.resample_chunk(mono))
-
-    def end(self, frames: int) -> Samples:
-        """All of it, after `frames` frames went in."""
-        if self._stream is not None:
-            self._out.append(self._stream.resample_chunk(np.zeros(0, np.float32), last=True))
-        out = np.concatenate(self._out, dtype=np.float32)[: _resampled_length(frames, self._rate, self._wanted)]
-        return np.pad(out, (0, _resampled_length(frames, self._rate, self._wanted) - len(out)))

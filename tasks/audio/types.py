@@ -14,8 +14,10 @@ RATES = (8_000, 192_000)
 MAX_CHANNELS = 8
 MAX_LEVEL = 1_000.0
 """Of full scale; a sample beyond it is damage and not sound."""
-SILENT_LEVEL = 1e-5
-"""Of full scale, -100 dB, without the constant part: below it there is nothing to hear."""
+SILENT_LEVEL = 1e-4
+"""Of full scale, -80 dB, without the constant part: below it there is nothing to hear but the noise of 16 bits."""
+CANCELLED_SHARE = 1e-3
+"""Of the loudest channel, -60 dB: where less is left in the mono mix, the channels cancel each other out."""
 BLOCK_FRAMES = 65_536
 """What is decoded and encoded at a time: bounds the memory, and ogg crashes when it is given a minute at once."""
 

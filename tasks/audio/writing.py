@@ -21,8 +21,8 @@ def encode(samples: Samples, sample_rate: int, audio_format: AudioFormat, commen
     Equal samples give equal bytes, except in ogg, whose streams bear a random number. `comment` goes into the
     tag of that name. Raises ValueError for samples that are no numbers, or a rate that the format does not have.
     """
-    if samples.ndim != 1 or not np.isfinite(samples).all():
-        raise ValueError("only finite mono samples (frames,) can be encoded")
+    if samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
+        raise ValueError("only finite mono samples (frames,), at least one, can be encoded")
     container, subtype = ENCODINGS[audio_format]
     sink = io.BytesIO()
     try:

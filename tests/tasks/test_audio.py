@@ -1,0 +1,336 @@
+"""Sound comes in from any format, rate and number of channels, and goes out in four formats."""
+
+import io
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.audio import decode, encode, probe
+from tasks.records.reasons import PairError, Reason
+
+RATE = 22_050
+TAG = json.dumps({"pair_id": "café-1", "run": "r1"})
+
+
+def music(seconds=2.0, rate=RATE):
+    t = np.arange(round(seconds * rate)) / rate
+    return (0.4 * np.sin(2 * np.pi * 440 * t) + 0.2 * np.sin(2 * np.pi * 1234 * t)).astype(np.float32)
+
+
+def written(samples, rate=RATE, container="WAV", subtype="PCM_16"):
+    file = io.BytesIO()
+    with soundfile.SoundFile(
+        file, "w", rate, 1 if samples.ndim == 1 else samples.shape[1], subtype, format=container
+    ) as out:
+        for start in range(0, len(samples), 4096):
+            out.write(samples[start : start + 4096])
+    return file.getvalue()
+
+
+def refused(data, **options):
+    with pytest.raises(PairError) as caught:
+        decode(data, **{"sample_rate": RATE, "max_seconds": 60} | options)
+    return caught.value
+
+
+# --- there and back -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("audio_format", "tolerance"), [("flac", 1e-6), ("wav", 1e-6), ("ogg", 0.05), ("mp3", 0.05)])
+@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
+def test_what_is_written_is_read_again(audio_format, tolerance, rate):
+    sound = music(1.5, rate)
+    clip = decode(encode(sound, rate, audio_format), sample_rate=rate, max_seconds=60)
+    assert len(clip.samples) == len(sound)
+    assert np.abs(clip.samples - sound)[100:-2000].max() < tolerance
+
+
+@pytest.mark.parametrize("audio_format", ["flac", "wav", "mp3"])
+def test_equal_sounds_are_equal_files(audio_format):
+    assert encode(music(), RATE, audio_format, TAG) == encode(music(), RATE, audio_format, TAG)
+
+
+@pytest.mark.parametrize("audio_format", ["flac", "wav", "ogg", "mp3"])
+def test_a_comment_travels_in_the_file(audio_format):
+    with soundfile.SoundFile(io.BytesIO(encode(music(), RATE, audio_format, TAG))) as file:
+        assert json.loads(file.comment) == json.loads(TAG)
+
+
+@pytest.mark.parametrize("audio_format", ["flac", "wav"])
+def test_lossless_files_have_24_bits(audio_format):
+    assert probe(encode(music(), RATE, audio_format)).subtype == "PCM_24"
+
+
+@pytest.mark.parametrize("audio_format", ["flac", "wav", "ogg", "mp3"])
+def test_what_is_beyond_full_scale_is_clipped_and_not_wrapped_around(audio_format):
+    clip = decode(encode(music() * 2.5, RATE, audio_format), sample_rate=RATE, max_seconds=60)
+    assert np.corrcoef(clip.samples, np.clip(music() * 2.5, -1, 1))[0, 1] > 0.95
+
+
+def test_a_minute_of_ogg_is_written_in_blocks():
+    assert probe(encode(music(61, 44_100), 44_100, "ogg")).frames == 61 * 44_100
+
+
+@pytest.mark.parametrize("samples", [np.float32([0.1, np.nan]), np.zeros((9, 2), np.float32), np.zeros(0, np.float32)])
+def test_what_is_no_mono_sound_is_not_written(samples):
+    with pytest.raises(ValueError, match="finite mono"):
+        encode(samples, RATE, "flac")
+
+
+def test_a_rate_that_a_format_does_not_have_is_said():
+    with pytest.raises(ValueError, match="mp3 cannot be written at 12345 Hz"):
+        encode(music(), 12_345, "mp3")
+
+
+# --- what comes in --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("container", "subtype"),
+    [
+        *(("WAV", s) for s in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")),
+        *((c, s) for c in ("WAVEX", "RF64") for s in ("PCM_16", "PCM_24", "FLOAT")),
+        *(("AIFF", s) for s in ("PCM_S8", "PCM_16", "PCM_24", "FLOAT", "ULAW")),
+        *(("FLAC", s) for s in ("PCM_S8", "PCM_16", "PCM_24")),
+        ("OGG", "VORBIS"),
+        ("MP3", "MPEG_LAYER_III"),
+    ],
+)
+def test_every_format_that_is_read_sounds_the_same(container, subtype):
+    sound = music(1.0, 44_100)
+    clip = decode(written(sound, 44_100, container, subtype), sample_rate=44_100, max_seconds=60)
+    assert len(clip.samples) == len(sound)
+    assert np.abs(clip.samples - sound)[2000:-2000].max() < 0.05
+
+
+def test_opus_sounds_the_same():
+    clip = decode(written(music(1.0, 48_000), 48_000, "OGG", "OPUS"), sample_rate=48_000, max_seconds=60)
+    assert np.corrcoef(clip.samples, music(1.0, 48_000))[0, 1] > 0.99
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    rate=st.integers(8_000, 192_000),
+    channels=st.integers(1, 8),
+    frames=st.integers(200, 20_000),
+    wanted=st.sampled_from([8_000, 16_000, 22_050, 32_000, 44_100, 48_000]) | st.integers(8_000, 48_000),
+)
+def test_any_rate_and_number_of_channels_comes_out_at_the_length_that_the_rates_mean(rate, channels, frames, wanted):
+    sound = np.random.default_rng(frames).uniform(-0.5, 0.5, (frames, channels)).astype(np.float32)
+    clip = decode(written(sound, rate), sample_rate=wanted, max_seconds=60)
+    assert clip.samples.shape == (round(frames * wanted / rate),)
+    assert clip.samples.dtype == np.float32
+    assert (clip.sample_rate, clip.source_rate, clip.source_channels) == (wanted, rate, channels)
+    assert clip.source_frames == frames
+    assert np.isfinite(clip.samples).all()
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 44_100, 96_000, 192_000])
+def test_a_tone_keeps_its_pitch_and_level_at_another_rate(rate):
+    clip = decode(written(music(1.0, rate), rate, subtype="PCM_24"), sample_rate=RATE, max_seconds=60)
+    assert np.abs(clip.samples - music(1.0))[200:-200].max() < 1e-3
+
+
+def test_mono_is_the_mean_of_the_channels():
+    left, right = music(), music()[::-1]
+    clip = decode(written(np.stack([left, right], 1), subtype="FLOAT"), sample_rate=RATE, max_seconds=60)
+    assert np.allclose(clip.samples, (left + right) / 2, atol=1e-6)
+    assert clip.source_peak == pytest.approx(np.abs(left).max())
+
+
+@pytest.mark.parametrize(("container", "subtype"), [("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("OGG", "OPUS")])
+def test_a_long_sound_is_not_broken_where_its_blocks_meet(container, subtype):
+    data = written(music(6.0, 48_000), 48_000, container, subtype)
+    at_once = soundfile.read(io.BytesIO(data), dtype="float32")[0]
+    assert np.array_equal(decode(data, sample_rate=48_000, max_seconds=60).samples, at_once)
+
+
+# --- slices ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("container", ["WAV", "FLAC", "AIFF", "OGG", "MP3"])
+@pytest.mark.parametrize(("start", "seconds"), [(0.0, 0.5), (0.7, 0.25), (1.2, None), (None, 1.0), (1.9, 0.1)])
+def test_a_slice_is_what_lies_there_in_the_whole(container, start, seconds):
+    subtype = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}.get(container, "PCM_24")
+    data = written(music(2.0, 44_100), 44_100, container, subtype)
+    whole = decode(data, sample_rate=44_100, max_seconds=60).samples
+    first = round((start or 0) * 44_100)
+    last = len(whole) if seconds is None else first + round(seconds * 44_100)
+    clip = decode(data, sample_rate=44_100, start=start, seconds=seconds, max_seconds=60)
+    assert np.array_equal(clip.samples, whole[first:last])
+
+
+def test_only_the_slice_counts_against_the_longest_input():
+    data = written(music(3.0))
+    assert refused(data, max_seconds=1).reason is Reason.INPUT_TOO_LONG
+    assert len(decode(data, sample_rate=RATE, start=1.0, seconds=1.0, max_seconds=1).samples) == RATE
+
+
+@pytest.mark.parametrize(("start", "seconds"), [(2.5, None), (1.5, 1.0), (0.0, 2.1), (9.0, 1.0)])
+def test_a_slice_outside_the_clip_is_refused_with_both_lengths(start, seconds):
+    error = refused(written(music(2.0)), start=start, seconds=seconds)
+    assert error.reason is Reason.INPUT_TOO_SHORT
+    assert "lasts 2.00 s" in error.message
+    assert f"from {start:.2f} s" in error.message
+
+
+@settings(max_examples=60, deadline=None)
+@given(first=st.integers(0, 44_099), rate=st.sampled_from([44_100, 48_000, 96_000]))
+def test_a_slice_to_the_very_end_is_no_frame_too_long(first, rate):
+    data = written(music(1.0, rate), rate)
+    start = first / rate
+    clip = decode(data, sample_rate=rate, start=start, seconds=1.0 - start, max_seconds=2, allow_silence=True)
+    assert clip.source_frames == rate - first
+
+
+@pytest.mark.parametrize(
+    ("start", "seconds"), [(-1.0, None), (math.nan, 1.0), (0.0, 0.0), (0.0, math.inf), (0.0, -1.0)]
+)
+def test_a_slice_that_is_none_is_the_fault_of_the_row(start, seconds):
+    assert refused(written(music()), start=start, seconds=seconds).reason is Reason.ROW_INVALID
+
+
+def test_a_silent_slice_of_a_sounding_clip_is_silent():
+    sound = np.concatenate([music(1.0), np.zeros(RATE, np.float32)])
+    assert refused(written(sound), start=1.0).reason is Reason.INPUT_SILENT
+
+
+# --- probing --------------------------------------------------------------------------------------
+
+
+def test_probing_tells_what_a_file_is():
+    info = probe(written(np.stack([music(1.0, 48_000)] * 2, 1), 48_000, "FLAC", "PCM_24"))
+    assert (info.seconds, info.sample_rate, info.channels, info.frames) == (1.0, 48_000, 2, 48_000)
+    assert (info.format, info.subtype, info.silent) == ("FLAC", "PCM_24", False)
+    assert info.peak == pytest.approx(0.6, abs=0.05)
+
+
+def test_probing_calls_silence_silent_and_no_fault():
+    assert probe(written(np.zeros(9000, np.float32))).silent
+
+
+def test_probing_is_bounded_too():
+    with pytest.raises(PairError, match="max_seconds"):
+        probe(written(music(2.0)), max_seconds=1)
+
+
+# --- hostile files --------------------------------------------------------------------------------
+
+
+def in_a_child(code, timeout=60):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, check=False)
+
+
+BOMB = """
+import resource
+from tests.tasks.test_audio import flac_of_constants
+from tasks.audio import decode, probe
+from tasks.records.reasons import PairError
+bomb = flac_of_constants(seconds=36_000, channels=8)
+assert len(bomb) < 2e6, len(bomb)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+for attempt in (
+    lambda: decode(bomb, sample_rate=22_050, max_seconds=60),
+    lambda: probe(bomb),
+    lambda: decode(bomb, sample_rate=22_050, start=35_000, seconds=30, max_seconds=60),
+):
+    try:
+        attempt()
+    except PairError as error:
+        print(error.reason)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_a_flac_bomb_is_refused_before_it_costs_memory():
+    done = in_a_child(BOMB)
+    assert done.returncode == 0, done.stderr
+    *reasons, megabytes = done.stdout.split()
+    assert reasons == ["input_too_long", "input_too_long", "input_silent"]
+    assert int(megabytes) < 200
+
+
+FUZZ = """
+import random, sys
+from tests.tasks.test_audio import music, written
+from tasks.audio import decode
+from tasks.records.reasons import PairError
+random.seed(int(sys.argv[1]) if len(sys.argv) > 1 else 7)
+files = [written(music(0.5, 48_000), 48_000, *f) for f in (
+    ("WAV", "PCM_16"), ("WAVEX", "FLOAT"), ("RF64", "PCM_24"), ("AIFF", "PCM_16"), ("FLAC", "PCM_16"),
+    ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III"))]
+outcomes = {}
+for turn in range(480):
+    data = bytearray(files[turn % len(files)])
+    for _ in range(random.choice((1, 3, 30))):
+        at = random.randrange(len(data) if random.random() < 0.5 else min(200, len(data)))
+        data[at : at + random.choice((0, 1, 1, 4))] = random.randbytes(random.choice((0, 1, 1, 4, 9)))
+    try:
+        decode(bytes(data), sample_rate=22_050, max_seconds=60)
+        outcome = "decoded"
+    except PairError as error:
+        outcome = error.reason.value
+    outcomes[outcome] = outcomes.get(outcome, 0) + 1
+print(outcomes)
+"""
+
+
+def test_whatever_bytes_come_it_is_sound_or_a_reason():
+    done = in_a_child(FUZZ)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "decode_error" in done.stdout
+
+
+def test_decoding_brings_no_heavy_library_along():
+    heavy = "('torch', 'prefect', 'pandas', 'pyarrow')"
+    code = f"import sys, tasks.audio, tasks.store, tasks.roots; print([m for m in {heavy} if m in sys.modules])"
+    assert in_a_child(code).stdout.strip() == "[]"
+
+
+def flac_of_constants(seconds, channels, rate=44_100, block=65_535):
+    """A legal FLAC in which every block is one number: some bytes for each second and a half."""
+    frames = seconds * rate // block * block
+    info = struct_bits(
+        (block, 16), (block, 16), (0, 24), (0, 24), (rate, 20), (channels - 1, 3), (15, 5), (frames, 36), (0, 128)
+    )
+    out = [b"fLaC\x80\0\0\x22", info]
+    for number in range(frames // block):
+        head = b"\xff\xf8\x79" + bytes([(channels - 1) << 4 | 8]) + utf8_number(number) + (block - 1).to_bytes(2, "big")
+        head += bytes([crc(head, 0x07, 8)])
+        frame = head + b"\0\x10\0" * channels
+        out.append(frame + crc(frame, 0x8005, 16).to_bytes(2, "big"))
+    return b"".join(out)
+
+
+def struct_bits(*fields):
+    value = bits = 0
+    for number, width in fields:
+        value, bits = value << width | number, bits + width
+    return value.to_bytes(bits // 8, "big")
+
+
+def utf8_number(number):
+    return chr(number).encode("utf-8", "surrogatepass")
+
+
+def crc(data, polynomial, width, tables={}):  # noqa: B006
+    table = tables.get(polynomial)
+    if table is None:
+        table = tables[polynomial] = []
+        for byte in range(256):
+            value = byte << width - 8
+            for _ in range(8):
+                value = (value << 1 ^ (polynomial if value >> width - 1 else 0)) & (1 << width) - 1
+            table.append(value)
+    value = 0
+    for byte in data:
+        value = (value << 8 ^ table[value >> width - 8 ^ byte]) & (1 << width) - 1
+    return value
