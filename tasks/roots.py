@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from tasks.records.reasons import PairError, Reason
 
+MAX_CHARACTERS = 4_096
 SHOWN_CHARACTERS = 80
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):")
@@ -48,12 +49,13 @@ def canonical_uri(text: str, base: str) -> str:
 
 
 def shown(text: str) -> str:
-    """A URI for a message: passwords and signatures taken out, escaped, at most 80 characters."""
+    """A URI for a message: passwords and signatures taken out, escaped, at most 80 characters of its two ends."""
+    text = text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS // 2] + text[-MAX_CHARACTERS // 2 :]
     text = _USER.sub("***@", text)
     if "://" in text and not text.startswith("file:///"):
         text = _QUERY.sub("***", text)
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: SHOWN_CHARACTERS + 1])
-    return f"'{text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + '...'}'"
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"'{text if len(text) <= SHOWN_CHARACTERS else text[:26] + '...' + text[29 - SHOWN_CHARACTERS :]}'"
 
 
 def local_path(uri: str) -> Path | None:
@@ -92,6 +94,8 @@ class Roots:
 def _check_characters(text: str) -> None:
     if not text.strip():
         _refuse(text, "is empty")
+    if len(text) > MAX_CHARACTERS:
+        _refuse(text, f"is longer than {MAX_CHARACTERS:,} characters")
     if any(unicodedata.category(c) in _INVISIBLE and c not in _JOINERS for c in text):
         _refuse(text, "holds characters that cannot be seen (control characters or marks of direction)")
     if "::" in text:
