@@ -198,9 +198,7 @@ class LocalStore(Store):
     """
 
     def list(self, prefix: str) -> Iterator[tuple[str, Stat]]:
-        folder = _path(prefix)
-        if self._stat_path(folder) is not None:
-            yield from self._listed(folder)
+        yield from self._listed(_path(prefix))
 
     def sweep(self, prefix: str) -> int:
         swept = 0
@@ -230,15 +228,11 @@ class LocalStore(Store):
                 yield f"file://{path}", one
 
     def _stat(self, uri: str) -> Stat | None:
-        found = self._stat_path(_path(uri))
-        return None if found is None or stat_.S_ISDIR(found.st_mode) else _stat(found)
-
-    @staticmethod
-    def _stat_path(path: Path) -> os.stat_result | None:
         try:
-            return os.stat(path)
+            found = os.stat(_path(uri))
         except (FileNotFoundError, NotADirectoryError):
             return None
+        return None if stat_.S_ISDIR(found.st_mode) else _stat(found)
 
     def _read(self, uri: str, etag: str | None, allowed: Roots | None, limit: int) -> tuple[bytes, Stat]:
         # Without waiting: a pipe that nobody writes to would hold the opening up for good.
