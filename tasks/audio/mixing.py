@@ -22,12 +22,13 @@ class Level:
 
     def add(self, block: Samples) -> Samples:
         """Counts (frames, channels) and returns their mean (frames,)."""
-        mono = np.asarray(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1), dtype=np.float32)
+        channels = np.ascontiguousarray(block.T)  # numpy is twenty times slower across interleaved samples
+        mono = np.asarray(channels.mean(axis=0), dtype=np.float32)
         self.frames += len(mono)
-        self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
-        self._mix.add(mono[:, None])
-        self._channels.add(block)
-        self._clipped = self._clipped or _is_clipped(block)
+        self.peak = max(self.peak, float(np.abs(channels).max(initial=0.0)))
+        self._mix.add(mono[None])
+        self._channels.add(channels)
+        self._clipped = self._clipped or _is_clipped(channels)
         return mono
 
     @property
@@ -54,15 +55,15 @@ class Level:
 
 
 class _Range:
-    """The lowest and highest sample of each channel, over blocks (frames, channels)."""
+    """The lowest and highest sample of each channel, over blocks (channels, frames)."""
 
     def __init__(self) -> None:
         self._low: Samples | float = math.inf
         self._high: Samples | float = -math.inf
 
-    def add(self, block: Samples) -> None:
-        self._low = np.minimum(self._low, block.min(axis=0))
-        self._high = np.maximum(self._high, block.max(axis=0))
+    def add(self, channels: Samples) -> None:
+        self._low = np.minimum(self._low, channels.min(axis=1))
+        self._high = np.maximum(self._high, channels.max(axis=1))
 
     @property
     def level(self) -> float:
@@ -74,12 +75,12 @@ class _Range:
         return float(np.mean(np.add(self._high, self._low))) / 2
 
 
-def _is_clipped(block: Samples) -> bool:
+def _is_clipped(channels: Samples) -> bool:
     """Whether some channel stays at full scale for several samples: one alone is only normalised."""
-    full = np.abs(block) >= CLIPPED_LEVEL
+    full = np.abs(channels) >= CLIPPED_LEVEL
     if not full.any():
         return False
-    run = full[: 1 - CLIPPED_RUN] & full[1 : 2 - CLIPPED_RUN] & full[2:]
+    run = full[:, : 1 - CLIPPED_RUN] & full[:, 1 : 2 - CLIPPED_RUN] & full[:, 2:]
     return bool(run.any())
 
 
