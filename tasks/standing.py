@@ -128,7 +128,8 @@ def _every_pair(store: Store, layout: Layout, family: Family) -> pd.DataFrame:
         parts.append(part[~part.index.duplicated()])
     every = pd.concat(parts)
     order = every.index.drop_duplicates()
-    return every[~every.index.duplicated(keep="last")].reindex(order)
+    newest: pd.DataFrame = every[~every.index.duplicated(keep="last")].reindex(order)
+    return newest
 
 
 def _left_because(store: Store, layout: Layout, run: RunRecord) -> str | None:

@@ -30,7 +30,7 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     sample_rate: int = Field(22_050, ge=8_000, le=48_000, description="working and output rate, Hz")
-    n_fft: int = Field(2_048, ge=256, le=8_192, description="window of the spectrogram, samples")
+    n_fft: int = Field(2_048, ge=256, le=8_192, multiple_of=2, description="window of the spectrogram, samples")
     hop_length: int = Field(
         512, ge=64, le=4_096, description="step of the spectrogram, samples; n_fft divided by 4 or more"
     )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tasks.transfer.features import Losses
 from tasks.transfer.optimise.problem import Evaluation
-from tasks.transfer.spectrogram import log_magnitude, stft
+from tasks.transfer.spectrogram import log_spectrogram
 
 
 def _evaluation(x: Tensor, content: Tensor, style: Tensor, weight: float) -> Evaluation:
@@ -34,7 +34,7 @@ class SpectrogramProblem:
 
 @dataclass(frozen=True)
 class WaveformProblem:
-    """The same of the spectrogram of x, waveforms as (batch, 1, samples)."""
+    """The same of the spectrogram of x, waveforms as (batch, frames, hop): rows of one hop, end to end."""
 
     losses: Losses
     content_weight: float
@@ -54,5 +54,5 @@ class WaveformProblem:
         )  # fmt: skip
 
     def _spectrogram(self, x: Tensor) -> Tensor:
-        spectra = stft(x[:, 0] * self.sample_mask, self.n_fft, self.hop, self.frame_mask.shape[-1])
-        return log_magnitude(spectra) * self.frame_mask[..., None]
+        signal = x.flatten(1) * self.sample_mask
+        return log_spectrogram(signal, self.n_fft, self.hop, self.frame_mask.shape[-1]) * self.frame_mask[..., None]

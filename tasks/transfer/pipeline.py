@@ -134,9 +134,11 @@ class _Batch:
         problem = SpectrogramProblem(losses, self.settings.content_weight)
         budget = self.settings.spectrogram_evaluations
         solutions = yield from self._optimise("spectrogram", problem, x, budget, True)
+        if not solutions:
+            return x
         for outcome, solution in zip(self.outcomes, solutions, strict=True):
             outcome.losses_spectrogram = (solution.content, solution.style)
-        return torch.stack([s.x for s in solutions]) if solutions else x
+        return torch.stack([s.x for s in solutions])
 
     def _start(self) -> Tensor:
         """Where the spectrogram starts, (batch, frames, bins), not negative, zero beyond an item's frames."""
@@ -180,8 +182,9 @@ class _Batch:
         problem = WaveformProblem(
             losses, settings.content_weight, self.n_fft, self.hop, self.frame_mask, self.sample_mask
         )
-        solutions = yield from self._optimise("refine", problem, signal[:, None], settings.refine_evaluations, False)
-        return torch.stack([s.x[0] for s in solutions]) if solutions else signal
+        rows = signal.reshape(len(signal), -1, self.hop)
+        solutions = yield from self._optimise("refine", problem, rows, settings.refine_evaluations, False)
+        return torch.stack([s.x.flatten() for s in solutions]) if solutions else signal
 
     def _optimise(
         self, stage: str, problem: Any, x: Tensor, budget: int, nonnegative: bool

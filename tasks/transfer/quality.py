@@ -18,6 +18,7 @@ HELDOUT_FILTERS = 512
 HELDOUT_WIDTH = 11  # frames, as published
 SILENT = 1e-3  # of full scale, -60 dB
 N_FFT, HOP, MELS = 2048, 512, 64
+HEADROOM = 0.25
 FLOOR_LUFS = -70.0  # the absolute gate of ITU-R BS.1770
 
 
@@ -78,7 +79,9 @@ def loudness_lufs(signal: Tensor, sample_rate: int) -> float:
     shortest = math.ceil(0.4 * sample_rate) + 1
     if len(signal) < shortest:
         signal = signal.repeat(math.ceil(shortest / max(1, len(signal))))[:shortest]
-    lufs = float(torchaudio.functional.loudness(signal[None].cpu(), sample_rate))
+    # Its filters clip what they boost beyond full scale, so it is shown a quieter signal.
+    quieter = min(1.0, HEADROOM / max(HEADROOM, float(signal.abs().max())))
+    lufs = float(torchaudio.functional.loudness(quieter * signal[None].cpu(), sample_rate)) - 20 * math.log10(quieter)
     return lufs if math.isfinite(lufs) and lufs > FLOOR_LUFS else -math.inf
 
 

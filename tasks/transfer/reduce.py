@@ -1,5 +1,6 @@
-"""Sums over one item of a batch whose bits do not depend on the batch."""
+"""Sums and products over one item of a batch whose bits do not depend on the batch."""
 
+import torch
 from torch import Tensor
 
 
@@ -14,6 +15,16 @@ def total(values: Tensor) -> Tensor:
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """Inner product of each item. Shape: (batch, rows, columns) twice -> (batch,), float64."""
     return total(a * b)
+
+
+def products(a: Tensor, b: Tensor) -> Tensor:
+    """Matrix products of each item. Shape: (batch, M, K), (batch, K, N) -> (batch, M, N).
+
+    On a CPU one by one: how the library cuts a product among its threads depends on how many it is given.
+    """
+    if a.device.type == "cuda":
+        return torch.bmm(a, b)
+    return torch.stack([x @ y for x, y in zip(a, b, strict=True)])
 
 
 def per_item(values: Tensor, like: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ Differs from librosa and torchaudio, which reflect a signal at its ends: a refle
 """
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,14 +29,19 @@ def stft(signal: Tensor, n_fft: int, hop: int, frames: int) -> Tensor:
 
     Shape: signal (batch, samples) -> (batch, frames, n_fft // 2 + 1), complex. `hop` divides `n_fft`.
     """
+    spectra: Tensor = torch.fft.rfft(_windowed(signal, n_fft, hop, frames))
+    return spectra
+
+
+def _windowed(signal: Tensor, n_fft: int, hop: int, frames: int) -> Tensor:
+    """Shape: signal (batch, samples) -> (batch, frames, n_fft)."""
     length = (frames - 1) * hop + n_fft
     left = n_fft // 2
     padded = torch.nn.functional.pad(signal, (left, length - left - signal.shape[-1]))
     # A frame is a few neighbouring hops: slices and not an index, so that the way back is slices too.
     hops = padded.reshape(*padded.shape[:-1], -1, hop)
     frame = torch.cat([hops[..., k : k + frames, :] for k in range(n_fft // hop)], dim=-1)
-    spectra: Tensor = torch.fft.rfft(frame * hann(n_fft, signal.dtype, signal.device))
-    return spectra
+    return frame * hann(n_fft, signal.dtype, signal.device)
 
 
 def overlap_add(frame: Tensor, hop: int) -> Tensor:
@@ -76,6 +82,36 @@ class Inverse:
 def log_magnitude(spectra: Tensor) -> Tensor:
     """log(1 + |spectra|): silence is exactly 0."""
     return torch.log1p(spectra.abs())
+
+
+def log_spectrogram(signal: Tensor, n_fft: int, hop: int, frames: int) -> Tensor:
+    """log_magnitude(stft(signal)), made to be differentiated. Shape: (batch, samples) -> (batch, frames, bins)."""
+    found: Tensor = _LogMagnitude.apply(_windowed(signal, n_fft, hop, frames))  # type: ignore[no-untyped-call]
+    return found
+
+
+class _LogMagnitude(torch.autograd.Function):
+    """log(1 + |rfft(frame)|). Its own way back, by a real transform: half the work of torch's, and torch's complex
+    one gives other bits for another size of the batch."""
+
+    @staticmethod
+    def forward(ctx: Any, frame: Tensor) -> Tensor:
+        spectra = torch.fft.rfft(frame)
+        size = spectra.abs()
+        ctx.save_for_backward(spectra, size)
+        ctx.n_fft = frame.shape[-1]
+        return torch.log1p(size)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        spectra, size = ctx.saved_tensors
+        slope = torch.where(size > 0, gradient / ((1 + size) * torch.where(size > 0, size, 1)), 0)
+        # The transpose of rfft is irfft with the bins that stand for two halved, times the length.
+        slope = slope * (0.5 * ctx.n_fft)
+        slope[..., 0] *= 2
+        slope[..., -1] *= 2
+        back: Tensor = torch.fft.irfft(spectra * slope, n=ctx.n_fft)
+        return back
 
 
 def mask(lengths: Tensor, size: int, dtype: torch.dtype = torch.float32) -> Tensor:

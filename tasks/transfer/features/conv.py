@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tasks.transfer.features.reference import Reference
-from tasks.transfer.reduce import total
+from tasks.transfer.reduce import products, total
 from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import mask
 
@@ -27,8 +27,13 @@ def features(x: Tensor, weights: Tensor, frames: Tensor) -> Tensor:
 
     Shape: x (batch, frames, bins), weights (filters, bins, width) -> (batch, frames - width + 1, filters).
     """
-    found = torch.relu(torch.nn.functional.conv1d(x.mT, weights)).mT
-    return found * mask(frames - weights.shape[-1] + 1, found.shape[-2], x.dtype)[..., None]
+    width = weights.shape[-1]
+    count = x.shape[-2] - width + 1
+    # As a product of patches and not by conv1d, whose gradient depends on the size of the batch.
+    patch = torch.cat([x[:, d : d + count] for d in range(width)], dim=-1)
+    flat = weights.permute(2, 1, 0).flatten(0, 1)
+    found = torch.relu(products(patch, flat.expand(len(x), -1, -1)))
+    return found * mask(frames - width + 1, count, x.dtype)[..., None]
 
 
 def gram_distance(f: Tensor, s: Tensor, f_count: Tensor, s_count: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,9 +43,9 @@ def gram_distance(f: Tensor, s: Tensor, f_count: Tensor, s_count: Tensor) -> tup
     """
     p, q = f_count.double(), s_count.double()
     if max(f.shape[-2], s.shape[-2]) < f.shape[-1]:
-        ff, fs, ss = (total((a @ b.mT) ** 2) for a, b in ((f, f), (f, s), (s, s)))
+        ff, fs, ss = (total(products(a, b.mT) ** 2) for a, b in ((f, f), (f, s), (s, s)))
         return ff / p**2 - 2 * fs / (p * q) + ss / q**2, ss / q**2
-    own, other = f.mT @ f / p.to(f.dtype)[:, None, None], s.mT @ s / q.to(s.dtype)[:, None, None]
+    own, other = products(f.mT, f) / p.to(f.dtype)[:, None, None], products(s.mT, s) / q.to(s.dtype)[:, None, None]
     return total((own - other) ** 2), total(other**2)
 
 

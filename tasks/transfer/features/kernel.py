@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tasks.transfer.features import patches
 from tasks.transfer.features.reference import Reference
-from tasks.transfer.reduce import total
+from tasks.transfer.reduce import products, total
 from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import mask
 
@@ -34,14 +34,14 @@ class Kernel:
     sines: Tensor  # sin a / pi, (batch, P, Q): dk / d|p| is |q| times this
 
 
-def arc_cosine(products: Tensor, norms_p: Tensor, norms_q: Tensor) -> Kernel:
+def arc_cosine(inner: Tensor, norms_p: Tensor, norms_q: Tensor) -> Kernel:
     """The kernel from inner products and norms; a patch of norm 0 (silent, or masked) has k = 0 with all others.
 
-    Shape: products (batch, P, Q), norms_p (batch, P), norms_q (batch, Q). No singularity where a = 0: the derivatives
+    Shape: inner (batch, P, Q), norms_p (batch, P), norms_q (batch, Q). No singularity where a = 0: the derivatives
     by p.q and by the norms are bounded, unlike those by a.
     """
     inverse_p, inverse_q = (torch.where(n > 0, 1 / n.clamp_min(TINY), 0) for n in (norms_p, norms_q))
-    cosine = (products * inverse_p[..., None] * inverse_q[..., None, :]).clamp(-1, 1)
+    cosine = (inner * inverse_p[..., None] * inverse_q[..., None, :]).clamp(-1, 1)
     by_product = 1 - torch.acos(cosine) / math.pi
     sines = torch.sqrt(1 - cosine * cosine) / math.pi
     values = (sines + by_product * cosine) * norms_p[..., None] * norms_q[..., None, :]
@@ -78,7 +78,7 @@ class KernelLosses:
         steps = patches.plan(settings.widths)
         squares = (reference.style * reference.style).sum(-1)
         content = (reference.content * reference.content).sum(-1)
-        own = patches.diagonal_sums(reference.style @ reference.style.mT, steps)
+        own = patches.diagonal_sums(products(reference.style, reference.style.mT), steps)
         sides = {}
         for width in settings.widths:
             content_count = reference.content_frames - width + 1
@@ -123,8 +123,8 @@ class _Losses(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, losses: KernelLosses) -> tuple[Tensor, Tensor]:
         reference, count = losses.reference, len(losses.sides)
-        own = patches.diagonal_sums(x @ x.mT, losses.steps)
-        cross = patches.diagonal_sums(x @ reference.style.mT, losses.steps)
+        own = patches.diagonal_sums(products(x, x.mT), losses.steps)
+        cross = patches.diagonal_sums(products(x, reference.style.mT), losses.steps)
         with_content = (x * reference.content).sum(-1)
         squares = (x * x).sum(-1)
         content = style = x.new_zeros(len(x), dtype=torch.float64)
@@ -145,8 +145,8 @@ class _Losses(torch.autograd.Function):
             slopes = slopes + _each(w_xs, x)[..., 0] * (xs.values * xs.sines * side.style_norms[..., None, :]).sum(-1)
             style_diagonal = style_diagonal + patches.window_sums_back(slopes * inverse, width)
             # The content: k(x, x) - 2 k(x, c) + k(c, c) along the time.
-            products = patches.window_sums(with_content, width) * side.content_mask
-            one = _along(products, norms, side.content_norms)
+            inner = patches.window_sums(with_content, width) * side.content_mask
+            one = _along(inner, norms, side.content_norms)
             unit = 1 / (side.content_total.clamp_min(TINY) * count)
             difference = norms * norms - 2 * one.values + side.content_norms * side.content_norms
             content = content + unit * total(difference)
@@ -166,7 +166,7 @@ class _Losses(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, by_content: Tensor, by_style: Tensor) -> tuple[Tensor, None]:
         x, d, e, style_diagonal, content_own, content_cross = ctx.saved_tensors
-        style = 2 * (d @ x + style_diagonal[..., None] * x) + e @ ctx.reference.style
+        style = 2 * (products(d, x) + style_diagonal[..., None] * x) + products(e, ctx.reference.style)
         content = 2 * content_own[..., None] * x + content_cross[..., None] * ctx.reference.content
         return by_style[:, None, None] * style + by_content[:, None, None] * content, None
 
@@ -175,7 +175,7 @@ def _each(values: Tensor, like: Tensor) -> Tensor:
     return values.to(like.dtype)[:, None, None]
 
 
-def _along(products: Tensor, norms_p: Tensor, norms_q: Tensor) -> Kernel:
+def _along(inner: Tensor, norms_p: Tensor, norms_q: Tensor) -> Kernel:
     """The kernel of each patch with its one partner. Shape: (batch, P) each."""
-    found = arc_cosine(products[..., None, None], norms_p[..., None], norms_q[..., None])
+    found = arc_cosine(inner[..., None, None], norms_p[..., None], norms_q[..., None])
     return Kernel(*(t[..., 0, 0] for t in (found.values, found.by_product, found.sines)))

@@ -1,0 +1,135 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as given_settings
+from hypothesis import strategies as st
+
+from tasks.transfer.buckets import batch_key, bytes_per_item, minimum_samples, padded_frames
+from tasks.transfer.pipeline import Item, transfer
+from tasks.transfer.spectrogram import frames_of
+from tests.tasks.transfer.sounds import CPU, clip, item, outcomes
+
+# Lengths that share a bucket: 63 to 64 frames of the content, 57 to 60 of the style.
+MATES = [
+    item("pluck", "drums", 1.0, 0.95, seed=1),
+    item("flute", "bells", 1.006, 0.93, seed=2),
+    item("organ", "strings", 1.012, 0.94, seed=3),
+    item("marimba", "bass", 0.995, 0.92, seed=4),
+]
+
+
+@pytest.mark.parametrize("features", ["kernel", "conv"])
+def test_a_pair_alone_and_in_any_batch_is_the_same_bit_for_bit(settings, threads, features):
+    wanted = settings(features=features, widths=(2, 8) if features == "kernel" else (4,))
+    mates = MATES if features == "kernel" else [Item(i.content, i.style, 1) for i in MATES]
+    alone = [outcomes([mate], wanted)[0] for mate in mates]
+    together = outcomes(mates, wanted)
+    backwards = outcomes(mates[::-1], wanted)[::-1]
+    for one, two, three in zip(alone, together, backwards, strict=True):
+        assert torch.equal(one.waveform, two.waveform)
+        assert torch.equal(one.waveform, three.waveform)
+        assert one.curves == two.curves == three.curves
+
+
+def test_a_pair_that_diverges_leaves_its_neighbours_as_they_are_without_it(settings, threads):
+    poison = item("pluck", "drums", 1.0, 0.95)
+    poison.content[100] = float("nan")
+    found = outcomes([MATES[0], poison, MATES[1]], settings())
+    clean = outcomes(MATES[:2], settings())
+    assert [o.diverged for o in found] == [False, True, False]
+    assert found[1].waveform is None
+    assert torch.equal(found[0].waveform, clean[0].waveform)
+    assert torch.equal(found[2].waveform, clean[1].waveform)
+
+
+def test_the_style_comes_closer_and_the_output_is_as_long_as_the_content(settings):
+    one = item("pluck", "drums", 1.5, 0.9)
+    [found] = outcomes([one], settings(spectrogram_evaluations=40, refine_evaluations=20))
+    assert found.waveform.shape == one.content.shape
+    assert found.losses_spectrogram[1] < 0.2 * found.losses_start[1]
+    assert found.evaluations == len(found.curves["total"])
+    assert found.losses_start[0] < 1e-6  # the start is the content: float32 rounding
+
+
+def test_refine_brings_back_the_style_that_phase_loses(settings):
+    one = [item("pluck", "drums", 1.5, 1.5)]
+    ends = {}
+    for evaluations in (1, 30):
+        [found] = outcomes(
+            one, settings(spectrogram_evaluations=40, phase_iterations=8, refine_evaluations=evaluations)
+        )
+        ends[evaluations] = found.curves["style"][-1]
+    assert ends[30] < 0.5 * ends[1]
+
+
+@pytest.mark.parametrize("start", ["content", "noise", "style"])
+def test_every_start_gets_on(settings, start):
+    [found] = outcomes([item()], settings(start=start, content_weight=1.0, spectrogram_evaluations=30))
+    total = [t for t, stage in zip(found.curves["total"], found.curves["stage"], strict=True) if stage == "spectrogram"]
+    assert len(total) > 10  # a start from noise has a tiny gradient, and must not stop there
+    assert min(total) < 0.7 * total[0]
+
+
+def test_stages_that_are_left_out_leave_the_content_as_it_is(settings):
+    one = item()
+    [found] = outcomes([one], settings(spectrogram_evaluations=0, refine_evaluations=0))
+    torch.testing.assert_close(found.waveform, one.content, rtol=0, atol=1e-5)  # there and back in float32
+    assert found.evaluations == 0
+
+
+def test_refine_alone_works_on_the_contents_waveform(settings):
+    [found] = outcomes([item()], settings(spectrogram_evaluations=0, refine_evaluations=20))
+    assert found.curves["style"][-1] < 0.8 * found.losses_start[1]
+
+
+def test_adam_gets_on_too(settings):
+    [found] = outcomes([item()], settings(optimiser="adam", spectrogram_evaluations=40, refine_evaluations=0))
+    assert found.losses_spectrogram[1] < 0.5 * found.losses_start[1]
+
+
+def test_the_seed_matters_where_something_is_drawn_and_nowhere_else(settings):
+    one, other = item(seed=1), item(seed=2)
+    assert torch.equal(outcomes([one], settings())[0].waveform, outcomes([other], settings())[0].waveform)
+    drawn = settings(phase_start="random")
+    assert not torch.equal(outcomes([one], drawn)[0].waveform, outcomes([other], drawn)[0].waveform)
+
+
+def test_items_of_different_buckets_do_not_share_a_batch(settings):
+    with pytest.raises(ValueError, match="batch key"):
+        next(transfer([item(seconds=1.0), item(seconds=2.0)], settings(), CPU))
+
+
+def test_steps_name_the_stage_and_who_is_in_work(settings):
+    steps = list(transfer(MATES[:2], settings(), CPU))
+    assert [s.stage for s in steps if s.evaluation == 1] == ["spectrogram", "phase", "refine"]
+    assert steps[0].active == (0, 1)
+
+
+@given(st.integers(1, 100_000))
+@given_settings(deadline=None)
+def test_padding_is_at_most_an_eighth_and_longer_clips_never_get_less(frames):
+    assert frames <= padded_frames(frames) <= frames * 1.125
+    assert padded_frames(frames) <= padded_frames(frames + 1)
+
+
+def test_the_shortest_input_has_one_patch_of_the_widest_width(settings):
+    wanted = settings(widths=(2, 32))
+    shortest = minimum_samples(wanted)
+    assert frames_of(shortest, wanted.hop_length) >= 32
+    [found] = outcomes([Item(clip("pluck", 1.0)[:shortest], clip("drums", 1.0)[:shortest], 0)], wanted)
+    assert torch.isfinite(found.waveform).all()
+
+
+def test_the_memory_of_a_pair_grows_with_its_length(settings):
+    lengths = [bytes_per_item(8_000 * n, 8_000, settings()) for n in (1, 2, 4)]
+    assert lengths == sorted(lengths)
+    assert batch_key(8_000, 8_000, settings(), 0) == batch_key(8_010, 8_000, settings(), 5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_comes_to_the_same_losses(settings):
+    ours = outcomes(MATES, settings())
+    theirs = outcomes(MATES, settings(), torch.device("cuda"))
+    for a, b in zip(ours, theirs, strict=True):
+        assert abs(a.curves["total"][-1] / b.curves["total"][-1] - 1) < 0.01  # promise 10
