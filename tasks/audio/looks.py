@@ -21,6 +21,7 @@ _STARTS = (
 )
 
 _OTHER_SOUND = (
+    (b"\x0b\x77", "AC-3"),
     (b"wvpk", "WavPack"),
     (b"MAC ", "Monkey's Audio"),
     (b"\x30\x26\xb2\x75", "Windows Media (WMA)"),

@@ -85,6 +85,10 @@ def check_mpeg(data: bytes) -> Checked:
     # Encoders do not agree on whether the frame that holds the count is one of them.
     if declared is not None and frames < declared:
         raise cut_short(f"its header promises {declared:,} MP3 frames, {frames:,} are there")
+    if declared is not None and frames > declared + 2:
+        return Checked(
+            data, (f"{frames - declared - 1:,} MP3 frames after the end that its header names were not read",)
+        )
     return Checked(data)
 
 

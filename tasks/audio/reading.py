@@ -121,6 +121,8 @@ def _opened(data: bytes) -> "Iterator[_Source]":
     try:
         file = _Sequential(io.BytesIO(checked.data))
     except (soundfile.LibsndfileError, RuntimeError, OverflowError) as error:
+        if "unimplemented" in _why(error):
+            raise unsupported("sound in an unusual encoding (its number of bits, for example)") from error
         raise PairError(
             Reason.DECODE_ERROR, f"is damaged and cannot be decoded ({_why(error)}); {EXPORT_AGAIN}"
         ) from error

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from tasks.audio.checked import CONVERT, Checked, cut_short, damaged, no_sound, unsupported
 from tasks.records.reasons import PairError, Reason
 
+STREAMED = "its header holds no length (it was streamed): all bytes that are there were read"
+
 # What is not here never reaches the decoder: ADPCM overflows in libsndfile 1.2.2 (CVE-2026-37555).
 _WAV_CODES = {1, 3, 6, 7}  # PCM, float, A-law, mu-law
 _WAV_EXTENSIBLE = 0xFFFE
@@ -42,9 +44,11 @@ def check_wav(data: bytes) -> Checked:
 def _check_wav_code(data: bytes, order: str, start: int) -> bool:
     if start + 16 > len(data):
         return False
-    code = struct.unpack_from(f"{order}H", data, start)[0]
-    if code == _WAV_EXTENSIBLE and start + 26 <= len(data):
-        code = struct.unpack_from(f"{order}H", data, start + 24)[0]
+    code, bits = struct.unpack_from(f"{order}H12xH", data, start)
+    if bits == 0:
+        raise damaged("its header names 0 bits for each sample")
+    if code == _WAV_EXTENSIBLE and start + 28 <= len(data):
+        code = struct.unpack_from(f"{order}I", data, start + 24)[0]
     if code in _OTHER_WAV_CODES:
         raise unsupported(_OTHER_WAV_CODES[code])
     if code not in _WAV_CODES:
@@ -58,8 +62,7 @@ def _check_wav_data(data: bytes, order: str, start: int, size: int, long_size: i
         size = long_size or size
     promised = struct.unpack_from(f"{order}I", data, 4)[0] + 8
     if _is_placeholder(size) and not (size == 0 and _are_chunks(data, order, start)):
-        note = "its header holds no length (it was streamed): all bytes that are there were read"
-        return Checked(_with_length(data, order, start), (note,)) if there else Checked(data)
+        return Checked(_with_length(data, order, start), (STREAMED,)) if there else Checked(data)
     if size > there and promised <= len(data):  # the file as a whole has its length: only this one is wrong
         return Checked(data, (f"its header names {size:,} bytes of sound, of the {there:,} that are there",))
     if size > there:
@@ -103,15 +106,15 @@ def _with_length(data: bytes, order: str, start: int) -> bytes:
 
 
 def check_aiff(data: bytes) -> Checked:
-    form, sound = data[8:12], False
     for name, size, start in _chunks(data, ">"):
         code = data[start + 18 : start + 22]
-        if name == b"COMM" and form == b"AIFC" and code not in _AIFC_CODES:
+        if name == b"COMM" and data[8:12] == b"AIFC" and code not in _AIFC_CODES:
             raise unsupported(f"an AIFF in {code!r}")
         if name == b"SSND":
-            sound = True
-            if start + size > len(data):
-                raise cut_short(f"its header promises {size:,} bytes of sound, {len(data) - start:,} are there")
-    if not sound:
-        raise no_sound("0 frames")
-    return Checked(data)
+            there = len(data) - start
+            if size == 0 and there > 8:
+                return Checked(data, (STREAMED,))
+            if size > there:
+                raise cut_short(f"its header promises {size:,} bytes of sound, {there:,} are there")
+            return Checked(data)
+    raise no_sound("0 frames")

@@ -39,7 +39,7 @@ def is_ogg(data: bytes) -> bool:
 
 def check_ogg(data: bytes) -> Checked:
     """Every page (RFC 3533) must be whole and follow the one before it, and the last of the stream must say so."""
-    position, flags, pages = 0, 0, 0
+    position, flags, pages, streams = 0, 0, 0, 0
     while data[position : position + 4] == b"OggS":
         segments = data[position + 26] if position + 27 <= len(data) else 0
         lacing = data[position + 27 : position + 27 + segments]
@@ -54,12 +54,13 @@ def check_ogg(data: bytes) -> Checked:
         if end > len(data) or struct.unpack_from("<I", data, position + 22)[0] != _ogg_checksum(data[position:end]):
             raise damaged(f"page {pages:,} of its Ogg stream is broken")
         flags = data[position + 5]
+        streams += flags >> 1 & 1
         position = end
     if data.find(b"OggS", position) >= 0:
         raise damaged(f"page {pages + 1:,} of its Ogg stream is broken")
     if not flags & 4:
         raise cut_short("the end of its Ogg stream is missing")
-    return Checked(data)
+    return Checked(data, (f"holds {streams} streams, of which the first was read",) if streams > 1 else ())
 
 
 def _ogg_checksum(page: bytes) -> int:

@@ -118,6 +118,8 @@ BAD = {
     "ADPCM": (wav(code=0x11, bits=4), UNSUPPORTED, "ADPCM"),
     "a GSM telephone recording": (wav(code=0x31), UNSUPPORTED, "GSM"),
     "an MP3 in a WAV": (wav(code=0x55), UNSUPPORTED, "convert it to WAV or FLAC"),
+    "an unusual number of bits": (wav(bytes(9000), bits=40), UNSUPPORTED, "number of bits"),
+    "an AC-3": (b"\x0b\x77" + bytes(99), UNSUPPORTED, "AC-3"),
     "a wave64": (b"riff\x2e\x91\xcf\x11" + bytes(100), UNSUPPORTED, "Wave64"),
     "a jpeg": (b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(99), DAMAGED, "JPEG"),
     "a png": (b"\x89PNG\r\n\x1a\n" + bytes(99), DAMAGED, "PNG"),
@@ -235,6 +237,29 @@ def test_a_wav_whose_length_is_too_small_is_read_as_far_as_it_says_with_a_note()
 
 def test_a_wav_with_tags_before_and_behind_its_sound_has_nothing_to_note():
     assert decode(wav(tail=b"LIST\x04\0\0\0INFO"), sample_rate=RATE, max_seconds=60).notes == ()
+
+
+def test_an_aiff_that_was_streamed_without_a_length_is_read_to_its_end():
+    data = encoded("aiff")
+    at = data.index(b"SSND") + 4
+    clip = decode(changed(data, at, bytes(4)), sample_rate=RATE, max_seconds=60)
+    assert clip.source_frames == RATE
+    assert "streamed" in clip.notes[0]
+
+
+@pytest.mark.parametrize(("codec", "words"), [("mp3", "41 MP3 frames after the end"), ("vorbis", "holds 2 streams")])
+def test_two_files_joined_into_one_are_read_as_the_first_with_a_note(codec, words):
+    clip = decode(encoded(codec) * 2, sample_rate=RATE, max_seconds=60)
+    assert clip.source_frames == RATE
+    assert words in clip.notes[0]
+
+
+def test_a_big_endian_wav_is_read():
+    order = struct.pack(">HHIIHH", 1, 1, RATE, RATE * 2, 2, 16)
+    samples = struct.pack(">5000h", *range(5000))
+    body = b"WAVEfmt " + struct.pack(">I", 16) + order + b"data" + struct.pack(">I", len(samples)) + samples
+    clip = decode(b"RIFX" + struct.pack(">I", len(body)) + body, sample_rate=RATE, max_seconds=60)
+    assert clip.samples[-1] == pytest.approx(4999 / 32768)
 
 
 def test_a_sound_that_is_clipped_is_read_and_noted():
