@@ -170,7 +170,7 @@ def _may_help(pair: Pair, row: Mapping[str, Any]) -> bool:
     """Whether another try can end otherwise: not for a permanent failure of which nothing has changed."""
     if row["status"] != "failed" or not POLICIES[Reason(row["reason"])].permanent:
         return True
-    if pair.faults:
+    if pair.faults or row["reason"] == Reason.ROW_INVALID:  # alone in its manifest, one of two equal ids looks right
         return False
     if pair.params is None or row["params_sha256"] != pair.params.sha256() or row["code_version"] != code_version():
         return True

@@ -1,0 +1,115 @@
+"""A run that is ended in the middle, by all means; then a rerun."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tasks.layout import Layout
+from tasks.store import open_store
+from tasks.verify import verify
+
+# Long enough to be caught in the middle, on any machine: the test waits for its first committed shard.
+SLOW = {
+    "GRAMOPHONE_SPECTROGRAM_EVALUATIONS": "150",
+    "GRAMOPHONE_REFINE_EVALUATIONS": "80",
+    "GRAMOPHONE_SHARD_PAIRS": "2",
+}
+PAIRS = 6
+
+
+@pytest.fixture
+def manifest(desk, request):
+    """Pairs of its own for each test: another seed is another output."""
+    desk.clip("tune", 2.0, "marimba")
+    desk.clip("texture", 2.0, "bells")
+    seed = abs(hash(request.node.name)) % 2**31
+    rows = [
+        {"pair_id": f"p{n}", "content_uri": "tune.wav", "style_uri": "texture.wav", "seed": seed + n}
+        for n in range(PAIRS)
+    ]
+    return desk.manifest(rows, f"{request.node.name[:40]}.parquet")
+
+
+def wait_for(condition, what, seconds=120):
+    until = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < until, f"waited {seconds} s for {what}"
+        time.sleep(0.05)
+    return found
+
+
+def committed(root: Path):
+    return list(root.glob("results/*/*/shard-*.parquet"))
+
+
+def children_of(pid):
+    """Live descendants of a process, by /proc."""
+    found, todo = [], [pid]
+    while todo:
+        parent = todo.pop()
+        for task in Path(f"/proc/{parent}/task").glob("*/children") if Path(f"/proc/{parent}").exists() else []:
+            kids = [int(n) for n in task.read_text().split()]
+            found += kids
+            todo += kids
+    return found
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def standing_of(desk, root):
+    return desk.type("status", "--latest", "--root", root, "--json").json
+
+
+def assert_whole(desk, root):
+    uri = f"file://{desk.folder}/{root}"
+    assert list(verify(open_store(uri), Layout(uri))) == []
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")
+def test_a_killed_flow_takes_its_workers_with_it_and_a_rerun_does_the_rest(desk, manifest):
+    root = "killed"
+    flow = desk.start("run", manifest, "--root", root, **SLOW)
+    wait_for(lambda: committed(desk.folder / root) or flow.poll() is not None, "a committed shard")
+    assert flow.poll() is None
+    family = children_of(flow.pid)
+    os.kill(flow.pid, signal.SIGKILL)
+    flow.communicate()
+    before = len(committed(desk.folder / root))
+    assert 0 < before < PAIRS // 2
+    wait_for(lambda: not any(is_alive(pid) for pid in family), "the workers to end", 20)
+    found = standing_of(desk, root)
+    assert found["reasons"] == {"lost": PAIRS - 2 * before}
+    again = desk.type("rerun", "--latest", "--root", root)
+    assert again.code == 0, again.err
+    found = standing_of(desk, root)
+    assert found["counts"]["ok"] == PAIRS
+    assert [run["pairs"] for run in found["runs"]] == [PAIRS, PAIRS - 2 * before]
+    assert_whole(desk, root)
+
+
+@pytest.mark.parametrize(("number", "reason"), [(signal.SIGTERM, "preempted"), (signal.SIGINT, "cancelled")])
+def test_a_signalled_run_commits_what_is_done_and_leaves_the_rest_to_a_rerun(desk, manifest, number, reason):
+    root = f"signalled-{reason}"
+    flow = desk.start("run", manifest, "--root", root, **SLOW)
+    wait_for(lambda: committed(desk.folder / root) or flow.poll() is not None, "a committed shard")
+    flow.send_signal(number)
+    sent = time.monotonic()
+    out, err = flow.communicate(timeout=60)
+    assert flow.returncode == 130, err
+    assert time.monotonic() - sent < 20  # promise 6, and storage's grace of 30 s
+    found = standing_of(desk, root)
+    assert found["reasons"].keys() == {reason}
+    assert found["counts"]["ok"] + found["counts"]["open"] == PAIRS
+    assert "not reached" in out
+    again = desk.type("rerun", "--latest", "--reason", reason, "--root", root)
+    assert again.code == 0, again.err
+    assert standing_of(desk, root)["counts"]["ok"] == PAIRS
+    assert_whole(desk, root)
