@@ -16,6 +16,8 @@ from tasks.submit import Submission
 
 SECONDS_AFTER_VERDICT = 20.0
 """What Prefect gets to report the final state; the results are committed and the verdict stands."""
+SECONDS_AFTER_INTERRUPT = 5.0
+"""The same after Ctrl-C, which a terminal sends to a local server as well."""
 
 
 def run_hosted(
@@ -30,10 +32,12 @@ def run_hosted(
 
     def on_verdict(end: EndRecord) -> None:
         verdicts.append(end)
+        timer.interval = SECONDS_AFTER_INTERRUPT if end.exit_code == 130 else SECONDS_AFTER_VERDICT
         timer.start()
 
     def leave() -> None:
-        click.echo("the Prefect API does not answer; leaving with the verdict of the results", err=True)
+        if verdicts[0].exit_code != 130:
+            click.echo("the Prefect API does not answer; leaving with the verdict of the results", err=True)
         tell(verdicts[0])
         sys.stdout.flush()
         os._exit(verdicts[0].exit_code)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 
@@ -26,6 +27,8 @@ from tasks.transfer import quality
 from tasks.transfer.buckets import batch_key, bytes_per_item, minimum_samples
 from tasks.transfer.pipeline import Item, Outcome, Step, transfer
 from tasks.transfer.settings import Settings
+
+T = TypeVar("T")
 
 WORKING_LUFS = -16.0
 """Both inputs are brought to this loudness: log1p is not blind to level, and a quiet file should sound the same."""
@@ -105,11 +108,9 @@ def load(pair: Pair, store: Store, roots: Roots, pool: DecodePool) -> Loaded:
     started_at, clock = datetime.now(UTC), time.perf_counter()
     sounds, inputs = {}, []
     for given in pair.inputs:
-        try:
-            blob = store.read(given.uri, etag=given.etag, allowed=roots)
-            clip = pool.decode(blob.data, **decode_options(given, pair.params))
-        except PairError as error:
-            raise PairError(error.reason, f"{given.role} {given.uri}: {error.message}") from error
+        blob = _told(f"{given.role}: ", partial(store.read, given.uri, etag=given.etag, allowed=roots))
+        decoding = partial(pool.decode, blob.data, **decode_options(given, pair.params))
+        clip = _told(f"{given.role} {given.uri} ", decoding)
         inputs.append(replace(given, etag=blob.etag, sha256=blob.sha256))
         sounds[given.role] = sound_of(clip)
     return Loaded(
@@ -121,6 +122,14 @@ def load(pair: Pair, store: Store, roots: Roots, pool: DecodePool) -> Loaded:
         started_at=started_at,
         seconds_read=time.perf_counter() - clock,
     )
+
+
+def _told(where: str, work: Callable[[], T]) -> T:
+    """What `work` gives; its PairError begins with where it came from."""
+    try:
+        return work()
+    except PairError as error:
+        raise PairError(error.reason, where + error.message) from error
 
 
 # --- one batch ------------------------------------------------------------------------------------
@@ -253,7 +262,7 @@ def _gain(waveform: torch.Tensor, lufs: float, params: Parameters) -> float:
 
 def _decoded(data: bytes, rate: int, frames: int) -> torch.Tensor:
     """What was written, at exactly the content's length (lossy formats pad)."""
-    samples = torch.from_numpy(decode(data, sample_rate=rate, max_seconds=math.inf).samples)
+    samples = torch.from_numpy(decode(data, sample_rate=rate, max_seconds=math.inf, allow_silence=True).samples)
     return torch.nn.functional.pad(samples, (0, frames - len(samples)))
 
 

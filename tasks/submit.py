@@ -18,7 +18,7 @@ from tasks.plan import Plan, Served, look_up, make_plan
 from tasks.records import schema
 from tasks.records.pair import Pair
 from tasks.records.parameters import Parameters
-from tasks.records.reasons import UsageError
+from tasks.records.reasons import PairError, UsageError
 from tasks.records.run import Job, Options, RunRecord, new_run_id, night_of
 from tasks.results import parquet_bytes, read_results
 from tasks.roots import Roots, canonical_uri
@@ -64,7 +64,10 @@ class Request:
 
 def place(text: str, folder: Path | None = None) -> str:
     """What a person typed as a place, as a URI: relative paths are taken from `folder` (the working directory)."""
-    return canonical_uri(text, join(_uri_of(folder or Path.cwd()), ""))
+    try:
+        return canonical_uri(text, join(_uri_of(folder or Path.cwd()), ""))
+    except PairError as error:
+        raise UsageError(error.message) from error
 
 
 def _uri_of(folder: Path) -> str:

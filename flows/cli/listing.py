@@ -10,7 +10,7 @@ from tasks.records.reasons import Reason, remedy
 from tasks.results import rows_of
 
 
-def failures(frame: Any, run_id: str) -> None:
+def failures(frame: Any, run_id: str, root: str) -> None:
     """The pairs that are not done, with what to do about each reason."""
     left = frame[frame["status"] != "ok"]
     if left.empty:
@@ -21,9 +21,9 @@ def failures(frame: Any, run_id: str) -> None:
     ]
     show.table("pairs that are not done", ("pair", "reason", "message"), rows)
     if len(left) > 50:
-        click.echo(f"... and {len(left) - 50} more: gramophone metrics --run {run_id} --failed")
+        click.echo(f"... and {len(left) - 50} more: gramophone metrics --run {run_id} --failed --root {root}")
     for reason in sorted({row[1] for row in rows} & {r.value for r in Reason}):
-        click.echo(f"  {reason}: {remedy(reason, run_id)}")
+        click.echo(f"  {reason}: {remedy(reason, f'{run_id} --root {root}')}")
 
 
 def dry_run(submission: Any, as_json: bool) -> int:

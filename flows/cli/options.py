@@ -37,7 +37,8 @@ def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
     kind, flag = kind_of(field), "--" + name.replace("_", "-")
     text = f"{field.description}  [{_range(field)}]"
     if kind is bool:
-        return click.option(f"{flag}/--no-{flag[2:]}" if field.default else flag, name, default=None, help=text)
+        spelled = f"{flag}/--no-{flag[2:]}" if field.default else flag
+        return click.option(spelled, name, is_flag=True, default=None, help=text)
     if kind is tuple and not field.default:  # a list that is empty by default is given entry by entry
         return click.option(flag, name, multiple=True, help=f"{field.description}; may be given again")
     if kind is tuple:

@@ -69,7 +69,7 @@ def status(run_id: str | None, latest: bool, as_json: bool, **flags: Any) -> Non
         ("run", "rerun of", "night", "pairs", "ended"),
         [tuple(r.values()) for r in runs],
     )
-    listing.failures(frame, family.last.run_id)
+    listing.failures(frame, family.last.run_id, root)
     parts = [f"{found['ok']} of {found['pairs']} pairs ok"]
     parts += [f"{found[name]} {name}" for name in ("skipped", "failed", "open") if found[name]]
     click.echo(", ".join(parts))

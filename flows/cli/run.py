@@ -133,7 +133,7 @@ def _tell(submission: Any, end: Any, as_json: bool) -> None:
         return
     run = submission.run
     frame = of_family(submission.store, submission.layout, Family((run,)))
-    listing.failures(frame, run.run_id)
+    listing.failures(frame, run.run_id, submission.root)
     click.echo(f"run {run.run_id}: {end.message}")
     click.echo(f"audio: {submission.layout.audio_folder(run.night, run.run_id)}")
     click.echo(f"next:  {next_command(run, end, submission.root)}")

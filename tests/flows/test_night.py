@@ -153,3 +153,20 @@ def test_one_figure_of_the_results_is_asked_for_in_sql(night, desk):
     assert found.json == [{"status": "failed", "n": 8}, {"status": "ok", "n": 11}]
     assert desk.type("metrics", "--sql", "select * from read_text('/etc/hostname')").code == 2
     assert json.loads(desk.type("metrics", "--failed", "--json").out)[0]["status"] == "failed"
+
+
+def test_the_state_in_prefect_says_what_the_exit_code_says(night):
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs()
+    states = {(run.state.type.value, run.state.message) for run in runs}
+    assert ("FAILED", night["run"].json["message"]) in states
+    assert ("COMPLETED", night["again"].json["message"]) in states
+    assert any(run.name.startswith("manifest.parquet 20") for run in runs)
+
+
+def test_a_prefect_api_that_is_not_there_is_said_so(night, desk):
+    found = desk.type("run", "good.parquet", "--force", PREFECT_API_URL="http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES="0")  # fmt: skip
+    assert found.code == 4, found.err
+    assert "prefect server start" in found.err

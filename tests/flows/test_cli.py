@@ -1,0 +1,155 @@
+"""The command line as people meet it: help, wrong flags, one pair from two files."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import soundfile
+
+import flows
+import tasks
+from flows.cli import COMMANDS
+from flows.cli.reference import commands, help_of
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def imported_by(code):
+    """Modules that a fresh Python has imported after `code`."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules, file=sys.stderr)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stderr.split())
+
+
+def test_help_imports_neither_prefect_nor_torch():
+    code = "from flows.cli import cli\ntry: cli(['--help'])\nexcept SystemExit: pass"
+    assert not imported_by(code) & {"prefect", "torch", "pandas", "pyarrow", "pydantic", "rich"}
+
+
+def test_the_help_of_run_imports_neither_prefect_nor_torch():
+    code = "from flows.cli import cli\ntry: cli(['run', '--help'])\nexcept SystemExit: pass"
+    assert not imported_by(code) & {"prefect", "torch"}
+
+
+@pytest.mark.parametrize(("name", "command"), commands(), ids=lambda value: value if isinstance(value, str) else "")
+def test_the_help_is_the_golden_one(name, command):
+    """After a wanted change: python -m tests.flows.golden"""
+    golden = (GOLDEN / f"{name.replace(' ', '-')}.txt").read_text()
+    assert help_of(name, command) + "\n" == golden
+
+
+def test_the_list_of_commands_says_what_their_help_says():
+    for name, (where, short) in COMMANDS.items():
+        module, attribute = where.split(":")
+        command = getattr(__import__(module, fromlist=[attribute]), attribute)
+        assert command.help.splitlines()[0].rstrip(".") in (short.rstrip("."), command.help.splitlines()[0].rstrip("."))
+        assert command.name == name
+
+
+def test_our_packages_are_ours_and_no_others_of_the_same_name():
+    here = Path(__file__).resolve().parents[2]
+    assert Path(flows.__file__).is_relative_to(here)
+    assert Path(tasks.__file__).is_relative_to(here)
+    assert version("gramophone")
+
+
+@pytest.mark.parametrize("entrypoint", ["flows.nightly.nightly", "flows.rerun.rerun"])
+def test_every_entrypoint_loads_without_a_placeholder(entrypoint):
+    from prefect.flows import load_flow_from_entrypoint
+
+    flow = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+    assert flow.name == entrypoint.rsplit(".", 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["restyl"], "did you mean 'restyle'?"),
+        (["run"], "Missing argument 'MANIFEST'"),
+        (["run", "none.parquet"], "gramophone manifest build"),
+        (["run", "none.parquet", "--content-wieght", "1"], "--content-weight"),
+        (["run", "none.parquet", "--content-weight", "-1"], "greater than or equal to 0"),
+        (["run", "none.parquet", "--root", "ftp://there"], "ftp"),
+        (["status"], "--latest"),
+        (["status", "--latest"], "no runs under"),
+        (["rerun", "--latest", "--reason", "bad_luck"], "no such reason"),
+        (["rerun", "--latest", "--set", "content_weight"], "NAME=VALUE"),
+        (["restyle", "a.wav", "b.wav", "-o", "out.aac"], ".flac, .wav, .ogg, .mp3"),
+        (["manifest", "build", ".", "nowhere"], "no audio in"),
+    ],
+)
+def test_what_is_typed_wrong_ends_with_2_and_a_word_that_helps(desk, arguments, words):
+    empty = desk.folder / "empty"
+    empty.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", *arguments], cwd=empty, capture_output=True, text=True, env=desk.environment
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_pair_of_files_is_restyled_without_a_manifest(desk):
+    desk.clip("tune", 1.5, "pluck", 11_025, "flac")
+    desk.clip("rain", 1.2, "drums", 48_000, "ogg")
+    done = desk.type("restyle", "tune.flac", "rain.ogg", "-o", "out.flac", "--json")
+    assert done.code == 0, done.err
+    assert done.json["style_loss"] > 0
+    info = soundfile.info(desk.folder / "out.flac")
+    assert (info.frames, info.samplerate) == (12_000, 8_000)
+    again = desk.type("restyle", "tune.flac", "rain.ogg", "-o", "out.flac")
+    assert again.code == 2
+    assert "--overwrite" in again.err
+
+
+def test_a_broken_file_is_told_in_one_line(desk):
+    desk.clip("tune")
+    (desk.folder / "page.wav").write_text("<!doctype html><html>not sound</html>")
+    done = desk.type("restyle", "tune.wav", "page.wav", "-o", "none.flac")
+    assert done.code == 1
+    assert "style file://" in done.err
+    assert "decode_error" in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    assert not (desk.folder / "none.flac").exists()
+
+
+def test_a_manifest_is_built_of_two_folders_and_validated(desk):
+    for folder, kinds in (("tunes", ["pluck", "flute"]), ("textures", ["drums", "bells"])):
+        (desk.folder / folder).mkdir()
+        for kind in kinds:
+            desk.clip(f"{folder}/{kind} no. 1 [100%]", 1.0, kind)
+    built = desk.type("manifest", "build", "tunes", "textures", "--pair", "product", "-o", "built.parquet")
+    assert built.code == 0, built.err
+    frame = pd.read_parquet(desk.folder / "built.parquet")
+    assert len(frame) == 4
+    assert frame.content_uri[0] == "tunes/flute no. 1 [100%].wav"
+    assert frame.pair_id.is_unique
+    good = desk.type("manifest", "validate", "built.parquet", "--probe", "--json")
+    assert good.code == 0, good.out
+    assert len(good.json["audio"]) == 4
+    zipped = desk.type("manifest", "build", "tunes", "textures", "--pair", "zip", "-o", "zip.parquet")
+    assert len(pd.read_parquet(desk.folder / "zip.parquet")) == 2, zipped.err
+
+
+def test_probing_names_every_file_that_will_fail(desk):
+    desk.clip("whole", 1.0)
+    data = (desk.folder / "whole.wav").read_bytes()
+    (desk.folder / "half.wav").write_bytes(data[: len(data) // 2])
+    rows = [
+        {"pair_id": "half", "content_uri": "half.wav", "style_uri": "whole.wav", "content_seconds": None},
+        {"pair_id": "gone", "content_uri": "gone.wav", "style_uri": "whole.wav", "content_seconds": None},
+        {"pair_id": "slice", "content_uri": "whole.wav", "style_uri": "whole.wav", "content_seconds": 9.0},
+        {"pair_id": "good", "content_uri": "whole.wav", "style_uri": "whole.wav", "content_seconds": 0.9},
+    ]
+    desk.manifest(rows, "faults.parquet")
+    found = desk.type("manifest", "validate", "faults.parquet", "--probe", "--json")
+    assert found.code == 1
+    reasons = {fault["row"]: fault["reason"] for fault in found.json["faults"]}
+    assert reasons == {0: "decode_error", 1: "input_missing", 2: "input_too_short"}

@@ -1,0 +1,104 @@
+"""A pair that kills its worker, or hangs it, fails alone. The worker processes are real; what they do is the test's."""
+
+import os
+import signal
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from tasks import attempts
+from tasks.overrides import checked
+from tasks.plan import Shard
+from tasks.records.pair import Attempt, Input, Pair
+from tasks.records.parameters import Parameters
+from tasks.records.run import Options, RunRecord
+from tasks.shard import Bench, compute, device_lock
+from tasks.store import open_store
+from tasks.worker import Worker
+
+
+def poisoned(connection, stop, device, threads):
+    """A worker that takes a batch in hand and does to itself what the names of its pairs say."""
+    while True:
+        try:
+            order = connection.recv()
+        except EOFError:
+            return
+        rows = tuple(pair.manifest_row for pair in order.pairs)
+        connection.send(("report", "batch", rows))
+        for pair in order.pairs:
+            if pair.pair_id.startswith("kill"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if pair.pair_id.startswith("hang"):
+                time.sleep(600)
+        for pair in order.pairs:
+            connection.send(("attempt", Attempt(pair.manifest_row, attempts.of_pair(pair) | {"status": "ok"})))
+        connection.send(("done",))
+
+
+def pairs(*names):
+    inputs = (Input("content", "file:///a.wav"), Input("style", "file:///b.wav"))
+    return tuple(Pair(row, name, inputs, "optimise", checked({})) for row, name in enumerate(names))
+
+
+@pytest.fixture
+def bench(store_root):
+    run = RunRecord(
+        run_id="r", root_run_id="r", night="2026-01-01", created_at=datetime.now(UTC), manifest_uri="file:///m",
+        manifest_sha256="m", pairs=8, skipped=0, shards=1, parameters=Parameters(), options=Options(timeout_seconds=2),
+        allowed=(), code_version="1", host="h",
+    )  # fmt: skip
+    seen = []
+    found = Bench(
+        root=store_root, run=run, store=open_store(store_root), lookup=lambda keys: {}, finished=seen.append,
+        working=lambda stage, rows: None, shard_failed=lambda error: None, stopping=lambda: False,
+        workers=[Worker("cpu", 1, poisoned)],
+    )  # fmt: skip
+    yield found
+    found.close()
+
+
+def outcome(found):
+    return {a.values["pair_id"]: (a.values["status"], a.values.get("reason")) for a in found}
+
+
+@pytest.mark.parametrize("name", ["kill", "hang"])
+def test_one_bad_pair_of_eight_fails_alone(bench, name):
+    names = ["a", "b", "c", f"{name}-it", "e", "f", "g", "h"]
+    found = outcome(compute(bench, Shard(0, pairs(*names))))
+    assert found.pop(f"{name}-it") == ("failed", "worker_lost" if name == "kill" else "timeout")
+    assert set(found.values()) == {("ok", None)}
+    assert len(found) == 7
+
+
+def test_bisecting_costs_at_most_three_times_the_batch(bench):
+    found = compute(bench, Shard(0, pairs("a", "b", "c", "d", "e", "kill", "g", "h")))
+    tries = {a.values["pair_id"]: a.values["tries"] for a in found}
+    assert sum(tries.values()) <= 3 * 8
+    assert tries["kill"] > 1
+
+
+def test_two_bad_pairs_fail_and_say_what_happened(bench):
+    found = compute(bench, Shard(0, pairs("kill-1", "b", "c", "kill-2")))
+    assert outcome(found)["b"] == outcome(found)["c"] == ("ok", None)
+    assert "SIGKILL, also when it was alone" in next(a for a in found if a.manifest_row == 0).values["message"]
+
+
+def test_a_faulty_row_reaches_no_worker(bench):
+    from dataclasses import replace
+
+    from tasks.records.pair import Fault
+    from tasks.records.reasons import Reason
+
+    bad = replace(pairs("kill")[0], faults=(Fault(0, "seed", "-1", Reason.ROW_INVALID, "is negative", "use 0"),))
+    [found] = compute(bench, Shard(0, (bad,)))
+    assert (found.values["reason"], found.values["tries"]) == ("row_invalid", 1)
+    assert "seed = -1: is negative; use 0" in found.values["message"]
+
+
+def test_one_shard_at_a_time_has_a_device(store_root):
+    with device_lock("test:0", lambda: False) as mine:
+        assert mine
+        with device_lock("test:0", lambda: True) as theirs:
+            assert not theirs
