@@ -21,10 +21,10 @@ from tasks.records.parameters import Parameters
 from tasks.records.reasons import POLICIES, Reason, UsageError
 from tasks.records.run import RunRecord
 from tasks.results import read_table, rows_of
-from tasks.roots import Roots
+from tasks.roots import Roots, place
 from tasks.standing import Family, family_of, is_working, of_family
 from tasks.store import Store, open_store
-from tasks.submit import Request, Submission, allowed_roots, check_overrides, place, submission
+from tasks.submit import Request, Submission, allowed_roots, check_overrides, submission
 
 
 class RerunJob(BaseModel):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
-from tasks.records.reasons import PairError, Reason
+from tasks.records.reasons import PairError, Reason, UsageError
 
 MAX_CHARACTERS = 4_096
 SHOWN_CHARACTERS = 80
@@ -164,3 +164,14 @@ def _inside(uri: str, root: str) -> bool:
     scheme, _, rest = uri.partition("://")
     root_scheme, _, place = root.partition("://")
     return scheme == root_scheme and PurePosixPath(rest).is_relative_to(place)
+
+
+def place(text: str) -> str:
+    """What a person typed as a place, as a URI; relative paths are taken from the working directory.
+
+    Raises UsageError.
+    """
+    try:
+        return canonical_uri(text, f"file://{Path.cwd()}")
+    except PairError as error:
+        raise UsageError(error.message) from error

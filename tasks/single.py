@@ -8,10 +8,9 @@ import torch
 from tasks.decoding import DecodePool
 from tasks.records.pair import Input, Pair
 from tasks.records.parameters import Parameters
-from tasks.roots import Roots
+from tasks.roots import Roots, place
 from tasks.store import open_store
 from tasks.stylise import Restyled, load, transfer_batch, write
-from tasks.submit import place
 from tasks.transfer.pipeline import Outcome, Step
 from tasks.worker import devices
 

@@ -15,6 +15,7 @@ from tasks.records import schema
 from tasks.records.reasons import Reason, UsageError
 from tasks.records.run import RunRecord, Stop
 from tasks.results import read_end, read_results, read_runs, read_table
+from tasks.roots import place
 from tasks.store import Store, open_store
 
 OPEN = "open"
@@ -57,8 +58,8 @@ def standing(root: str, run_id: str | None = None) -> pd.DataFrame:
     the run still works). `skipped` says that an older run's attempt serves the pair. Without `run_id`: every
     pair of every run, by `pair_key`, or, where a failure came before there was one, by URIs and parameters.
     """
-    store = open_store(root)
-    layout = Layout(root)
+    layout = Layout(place(root))
+    store = open_store(layout.root)
     if run_id is None:
         return across_runs(read_results(store, layout))
     return of_family(store, layout, family_of(store, layout, run_id))

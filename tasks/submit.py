@@ -4,7 +4,6 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,11 +17,11 @@ from tasks.plan import Plan, Served, look_up, make_plan
 from tasks.records import schema
 from tasks.records.pair import Pair
 from tasks.records.parameters import Parameters
-from tasks.records.reasons import PairError, UsageError
+from tasks.records.reasons import UsageError
 from tasks.records.run import Job, Options, RunRecord, new_run_id, night_of
 from tasks.results import parquet_bytes, read_results
-from tasks.roots import Roots, canonical_uri
-from tasks.store import Store, join, open_store
+from tasks.roots import Roots, place
+from tasks.store import Store, open_store
 
 
 @dataclass(frozen=True)
@@ -62,25 +61,13 @@ class Request:
     parent: RunRecord | None = None
 
 
-def place(text: str, folder: Path | None = None) -> str:
-    """What a person typed as a place, as a URI: relative paths are taken from `folder` (the working directory)."""
-    try:
-        return canonical_uri(text, join(_uri_of(folder or Path.cwd()), ""))
-    except PairError as error:
-        raise UsageError(error.message) from error
-
-
-def _uri_of(folder: Path) -> str:
-    return f"file://{folder.resolve().as_posix()}"
-
-
 def allowed_roots(folder: str, root: str, options: Options) -> Roots:
     """Where inputs may come from (promise 8): resolved now, links included. `folder` is the manifest's."""
     uris = [place(uri) for uri in options.allow]
     if options.allow_defaults:
         uris += [folder, root]
         if folder.startswith("file://"):
-            uris.append(_uri_of(Path.cwd()))
+            uris.append(place("."))
     return Roots.resolve(uris)
 
 

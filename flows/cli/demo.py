@@ -22,9 +22,9 @@ def demo(context: click.Context, folder: Path) -> int:
     """Synthesise clips, build a manifest (one pair broken on purpose), run it, and show the results."""
     from tasks.demo import make
     from tasks.layout import Layout
+    from tasks.roots import place
     from tasks.standing import family_of, of_family
     from tasks.store import open_store
-    from tasks.submit import place
 
     manifest, root = make(folder), folder / "data"
     click.echo(f"clips and manifest are in {folder}; now: gramophone run {manifest} --root {root}", err=True)

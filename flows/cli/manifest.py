@@ -61,8 +61,9 @@ def validate(manifest: str, probe: bool, allow: tuple[str, ...], as_json: bool) 
     settings = settle({"allow": allow})
     from tasks.manifest import read_manifest
     from tasks.manifest.build import probe_audio
+    from tasks.roots import place
     from tasks.store import open_store
-    from tasks.submit import allowed_roots, place
+    from tasks.submit import allowed_roots
 
     uri = place(manifest)
     store = open_store(uri)

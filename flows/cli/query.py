@@ -36,9 +36,9 @@ def status(run_id: str | None, latest: bool, as_json: bool, **flags: Any) -> Non
         raise UsageError("name a run, or say --latest (not both).")
     from tasks.layout import Layout
     from tasks.results import read_end
+    from tasks.roots import place
     from tasks.standing import counts, family_of, is_working, of_family, reasons
     from tasks.store import open_store
-    from tasks.submit import place
 
     root = place(settle(flags).root)
     store, layout = open_store(root), Layout(root)
@@ -87,8 +87,8 @@ def metrics(run_ids: tuple[str, ...], failed: bool, sql: str | None, as_json: bo
     """Show or query the results: one row for each attempt (columns: manifests/README.md)."""
     from tasks.layout import Layout
     from tasks.results import read_results, read_runs
+    from tasks.roots import place
     from tasks.store import open_store
-    from tasks.submit import place
 
     root = place(settle(flags).root)
     store, layout = open_store(root), Layout(root)
@@ -127,8 +127,8 @@ def _query(frame: Any, sql: str) -> Any:
 def verify(run_ids: tuple[str, ...], as_json: bool, **flags: Any) -> int:
     """Check that each attempt has one row and each `ok` row its audio, whole. Exit code 1 where not."""
     from tasks.layout import Layout
+    from tasks.roots import place
     from tasks.store import open_store
-    from tasks.submit import place
     from tasks.verify import verify as check
 
     root = place(settle(flags).root)
