@@ -1,4 +1,4 @@
-# Everything runs in .venv, which `make setup` fills from requirements.lock (uv comes into it first).
+# Everything runs in .venv, which `make setup` fills from requirements.lock (uv comes into it first, from .ci/uv.txt).
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,9 +10,9 @@ UV = $(if $(PIP_INDEX),UV_DEFAULT_INDEX=$(PIP_INDEX)) $(BIN)/uv
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: requirements.lock pyproject.toml
+$(VENV)/.ready: requirements.lock .ci/uv.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/uv.txt
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
@@ -43,6 +43,8 @@ bench: setup
 lock: setup
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group dev \
 		pyproject.toml -o requirements.lock
+	echo uv | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 - -o .ci/uv.txt
 
 docs: setup
 	$(BIN)/cog -r README.md manifests/README.md

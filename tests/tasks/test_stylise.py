@@ -5,7 +5,7 @@ import pytest
 import soundfile
 import torch
 
-from tasks import stylise
+from tasks import attempts, stylise
 from tasks.clips import synthesise
 from tasks.decoding import DecodePool
 from tasks.layout import Layout
@@ -14,6 +14,9 @@ from tasks.records.pair import Input, Pair
 from tasks.records.run import Options, RunRecord
 from tasks.roots import Roots
 from tasks.store import open_store
+from tasks.stylise import batch
+from tasks.transfer import quality
+from tasks.transfer.pipeline import Outcome
 from tests.flows.conftest import QUICK
 
 CPU = torch.device("cpu")
@@ -91,7 +94,7 @@ def test_the_written_audio_is_as_long_and_as_loud_as_the_content(stylist, folder
     values = by_row(emitted)[0]
     written, rate = soundfile.read(values["audio_uri"].removeprefix("file://"), dtype="float32")
     assert (len(written), rate) == (len(content), 8_000)
-    lufs = stylise.quality.loudness_lufs(torch.from_numpy(content), 8_000)
+    lufs = quality.loudness_lufs(torch.from_numpy(content), 8_000)
     assert abs(values["loudness_lufs"] - lufs) < 0.1  # 24 bits, and the meter's own gate
 
 
@@ -111,7 +114,7 @@ def test_the_losses_are_those_of_the_written_file(stylist, folder):
     written, _ = soundfile.read(values["audio_uri"].removeprefix("file://"), dtype="float32")
     level = torch.from_numpy(written) * 10 ** (-values["gain_db"] / 20)
     loaded = stylise.load(one, made.store, Roots((f"file://{folder}",)), made.pool)
-    again = stylise.quality.relative_losses(level, loaded.content.samples, loaded.style.samples, loaded.settings)
+    again = quality.relative_losses(level, loaded.content.samples, loaded.style.samples, loaded.settings)
     assert again == pytest.approx((values["content_loss"], values["style_loss"]), rel=1e-5)  # float32, one rounding
 
 
@@ -129,7 +132,7 @@ def test_a_quiet_copy_of_an_input_gives_the_same_sound_at_its_own_level(stylist,
 def test_a_pair_whose_key_is_done_is_served_and_not_computed(stylist, folder):
     made, emitted = stylist()
     made.stylise([pair(folder, 0)])
-    row = dict.fromkeys(stylise.attempts.COPIED) | by_row(emitted)[0]
+    row = dict.fromkeys(attempts.COPIED) | by_row(emitted)[0]
     row |= {"run_id": "old", "manifest_row": 0, "served_by": None}
     served, again = stylist(lookup=lambda keys: {key: row for key in keys if key == row["pair_key"]})
     served.stylise([pair(folder, 0), pair(folder, 1, seed=3)])
@@ -177,33 +180,33 @@ def loaded(folder, store_root, pool):
 
 def test_out_of_memory_halves_the_batch_and_goes_on(loaded, monkeypatch):
     sizes = []
-    real = stylise._drain
+    real = batch._drain
 
-    def tight(batch, device, on_step):
-        sizes.append(len(batch))
-        if len(batch) > 3:
+    def tight(some, device, on_step):
+        sizes.append(len(some))
+        if len(some) > 3:
             raise torch.OutOfMemoryError("tried to allocate")
-        return real(batch, device, on_step)
+        return real(some, device, on_step)
 
-    monkeypatch.setattr(stylise, "_drain", tight)
+    monkeypatch.setattr(batch, "_drain", tight)
     found = stylise.transfer_batch(loaded, CPU, lambda step: None)
-    assert all(isinstance(outcome, stylise.Outcome) for outcome in found)
+    assert all(isinstance(outcome, Outcome) for outcome in found)
     assert sizes == [8, 4, 2, 2, 4, 2, 2]
 
 
 def test_a_pair_too_large_alone_and_a_pair_that_raises_fail_alone(loaded, monkeypatch):
-    real = stylise._drain
+    real = batch._drain
 
-    def poisoned(batch, device, on_step):
-        if any(one.pair.manifest_row == 2 for one in batch):
+    def poisoned(some, device, on_step):
+        if any(one.pair.manifest_row == 2 for one in some):
             raise torch.OutOfMemoryError("tried to allocate")
-        if any(one.pair.manifest_row == 5 for one in batch):
+        if any(one.pair.manifest_row == 5 for one in some):
             raise KeyError("a mistake")
-        return real(batch, device, on_step)
+        return real(some, device, on_step)
 
-    monkeypatch.setattr(stylise, "_drain", poisoned)
+    monkeypatch.setattr(batch, "_drain", poisoned)
     found = stylise.transfer_batch(loaded, CPU, lambda step: None)
-    assert [isinstance(o, stylise.Outcome) for o in found] == [True, True, False, True, True, False, True, True]
+    assert [isinstance(o, Outcome) for o in found] == [True, True, False, True, True, False, True, True]
     assert found[2].reason == "oom"
     assert "s of audio alone" in found[2].message
     assert isinstance(found[5], KeyError)

@@ -1,0 +1,8 @@
+"""Restyle pairs: sounds in, encoded audio and figures out. One pair or a shard, in this process."""
+
+from tasks.stylise.batch import Stopped, batches, transfer_batch
+from tasks.stylise.inputs import Loaded, load
+from tasks.stylise.output import Restyled, write
+from tasks.stylise.stylist import Stylist
+
+__all__ = ["Loaded", "Restyled", "Stopped", "Stylist", "batches", "load", "transfer_batch", "write"]

@@ -1,0 +1,78 @@
+"""Batches of pairs through the transfer: what may go together does, what fails is found by halving."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+
+from tasks.records.reasons import PairError, Reason
+from tasks.stylise.inputs import Loaded
+from tasks.transfer.buckets import batch_key, bytes_per_item
+from tasks.transfer.pipeline import Outcome, Step, transfer
+
+
+class Stopped(Exception):
+    """The run was asked to stop while a batch was in work."""
+
+
+def batches(loaded: Sequence[Loaded], budget_mb: float) -> Iterator[list[Loaded]]:
+    """Pairs that may share a batch, together as far as memory allows, in manifest order."""
+    groups: dict[Any, list[Loaded]] = {}
+    for one in loaded:
+        key = batch_key(*one.lengths, one.settings, one.params.seed)
+        groups.setdefault((key, one.settings), []).append(one)
+    for group in groups.values():
+        each = bytes_per_item(*group[0].lengths, group[0].settings)
+        size = max(1, int(budget_mb * 1e6 // each))
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
+def transfer_batch(
+    batch: Sequence[Loaded], device: torch.device, on_step: Callable[[Step], None]
+) -> list[Outcome | Exception]:
+    """Run the transfer over a batch. What it fails with (out of memory, a pair that raises) halves it.
+
+    `on_step` may raise Stopped to end it.
+    """
+    try:
+        return list(_drain(batch, device, on_step))
+    except Stopped:
+        raise
+    except Exception as error:
+        failure = _out_of_memory(error, batch[0], device) or error
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    if len(batch) == 1:
+        return [failure]
+    half = len(batch) // 2
+    return [*transfer_batch(batch[:half], device, on_step), *transfer_batch(batch[half:], device, on_step)]
+
+
+def _out_of_memory(error: Exception, one: Loaded, device: torch.device) -> PairError | None:
+    # On a CPU torch says it in a plain RuntimeError.
+    if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "can't allocate memory" not in str(error):
+        return None
+    seconds = max(one.lengths) / one.params.sample_rate
+    what = str(error).split("\n")[0]
+    return PairError(Reason.OOM, f"out of memory on {device} with {seconds:.0f} s of audio alone in its batch: {what}")
+
+
+def _drain(batch: Sequence[Loaded], device: torch.device, on_step: Callable[[Step], None]) -> list[Outcome | Exception]:
+    steps = transfer([one.item for one in batch], batch[0].settings, device)
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            return [_verdict(outcome) for outcome in end.value]
+        on_step(step)
+
+
+def _verdict(outcome: Outcome) -> Outcome | PairError:
+    if not outcome.diverged:
+        return outcome
+    return PairError(
+        Reason.DIVERGED,
+        f"the losses were no longer finite after {outcome.evaluations} evaluations; "
+        "try optimiser=adam or a smaller content_weight",
+    )
