@@ -1,6 +1,7 @@
 """The worker process of a device: spawned, kept warm between shards, replaced when it dies or hangs.
 
-Messages from the worker: ("report", stage, rows), ("attempt", Attempt), ("lookup", keys), ("done",), ("stopped",).
+Messages from the worker: ("ready",) once, then ("report", stage, rows), ("attempt", Attempt), ("lookup", keys),
+and at the end of each order ("done",) or ("stopped",).
 """
 
 import multiprocessing
@@ -15,6 +16,9 @@ from typing import Any
 from tasks.plan import Served
 from tasks.records.pair import Attempt, Pair
 from tasks.records.run import RunRecord
+
+START_SECONDS = 120.0
+"""What a worker may take to come up (torch is imported) before it counts as hung."""
 
 
 class WorkerLost(Exception):
@@ -61,10 +65,10 @@ class Worker:
 
     def run(self, order: Order, listener: Listener, timeout_seconds: float) -> bool:
         """Carry out an order. True: done; False: stopped on request. Raises WorkerLost."""
-        self._ensure_started()
+        in_hand = tuple(pair.manifest_row for pair in order.pairs)
+        self._ensure_started(in_hand)
         self._stop.clear()
         self._connection.send(order)
-        in_hand = tuple(pair.manifest_row for pair in order.pairs)
         heard = time.monotonic()
         while True:
             if listener.stopping():
@@ -77,10 +81,7 @@ class Worker:
             try:
                 message = self._connection.recv()
             except (EOFError, OSError) as error:
-                self._process.join(5)
-                how = _how(self._process.exitcode)
-                self.kill()
-                raise WorkerLost(in_hand, how, hung=False) from error
+                raise self._lost(in_hand) from error
             heard = time.monotonic()
             match message:
                 case ("done",):
@@ -95,6 +96,13 @@ class Worker:
                 case ("report", stage, rows):
                     in_hand = in_hand if stage in ("spectrogram", "phase", "refine") else rows
                     listener.report(stage, rows)
+
+    def _lost(self, in_hand: tuple[int, ...]) -> WorkerLost:
+        """What to raise when the worker's end of the pipe is gone."""
+        self._process.join(5)
+        how = _how(self._process.exitcode)
+        self.kill()
+        return WorkerLost(in_hand, how, hung=False)
 
     def close(self) -> None:
         """Let the process end by itself, if there is one; the next order starts another."""
@@ -112,7 +120,7 @@ class Worker:
         self._connection.close()
         self._process = None
 
-    def _ensure_started(self) -> None:
+    def _ensure_started(self, in_hand: tuple[int, ...]) -> None:
         if self._process is not None and self._process.is_alive():
             return
         self.kill()
@@ -125,6 +133,13 @@ class Worker:
         )
         self._process.start()
         theirs.close()
+        try:
+            if not self._connection.poll(START_SECONDS):
+                self.kill()
+                raise WorkerLost(in_hand, f"its worker did not come up in {START_SECONDS:g} s", hung=True)
+            self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise self._lost(in_hand) from error
 
 
 def _how(exitcode: int | None) -> str:
@@ -148,6 +163,7 @@ def serve(connection: Connection, stop: Any, device: str, threads: int) -> None:
 
     torch.set_num_threads(threads or os.cpu_count() or 1)
     pool = DecodePool(min(4, os.cpu_count() or 1))
+    connection.send(("ready",))
     try:
         while True:
             _carry_out(connection.recv(), connection, stop, torch.device(device), pool)

@@ -20,6 +20,7 @@ from tasks.worker import Worker
 
 def poisoned(connection, stop, device, threads):
     """A worker that takes a batch in hand and does to itself what the names of its pairs say."""
+    connection.send(("ready",))
     while True:
         try:
             order = connection.recv()
