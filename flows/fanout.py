@@ -14,7 +14,7 @@ from tasks.steps import shard_step, whole
 def fan_out(shards: Iterable[Shard], bench: Bench, limit: int) -> None:
     """Run every shard, at most `limit` at once, until all are done or the bench is stopping.
 
-    A shard that raises has committed nothing: its pairs stay open, and the bench decides whether to go on.
+    The results say what became of a shard, not its future: that one also raises when the Prefect API is gone.
     """
     waiting = iter(shards)
     live = [_submit(shard, bench) for shard in islice(waiting, limit)]
@@ -24,8 +24,7 @@ def fan_out(shards: Iterable[Shard], bench: Bench, limit: int) -> None:
         try:
             future.result()
         except Exception as error:
-            get_run_logger().error("A shard was not committed: %s", error)
-            bench.shard_failed(error)
+            get_run_logger().error("A shard's task ended with %s: %s", type(error).__name__, error)
         if not bench.stopping() and (shard := next(waiting, None)) is not None:
             live.append(_submit(shard, bench))
 

@@ -83,7 +83,11 @@ def run_shard(bench: Bench, shard: Shard, context: dict[str, Any]) -> list[Attem
     """
     done = compute(bench, shard)
     if done:
-        commit_shard(bench.store, Layout(bench.root), bench.run, shard.number, done, machine() | context)
+        try:
+            commit_shard(bench.store, Layout(bench.root), bench.run, shard.number, done, machine() | context)
+        except Exception as error:
+            bench.shard_failed(error)  # its pairs stay open
+            raise
     return done
 
 

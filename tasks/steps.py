@@ -25,7 +25,8 @@ def record_step(submission: Submission) -> None:
     record(submission)
 
 
-@task(name="shard", task_run_name="shard-{number}", tags=["shard"], cache_policy=NO_CACHE, persist_result=False)
+# No tags: for a tag Prefect asks its API for a concurrency slot, and a run without its API would wait for minutes.
+@task(name="shard", task_run_name="shard-{number}", cache_policy=NO_CACHE, persist_result=False)
 def shard_step(number: int, shard: Shard, bench: Bench) -> dict[str, int]:
     """Compute and commit one shard; returns counts only."""
     ids = {"prefect_flow_run_id": flow_run.id, "prefect_task_run_id": task_run.id}

@@ -58,6 +58,7 @@ class Worker:
         self.device, self.threads = device, threads
         self._entry = entry or serve
         self._process: Any = None
+        self._stop: Any = None
 
     @property
     def pid(self) -> int | None:
@@ -118,7 +119,7 @@ class Worker:
         self._process.kill()
         self._process.join()
         self._connection.close()
-        self._process = None
+        self._process = self._stop = None  # the event's semaphores go now, not when the interpreter does
 
     def _ensure_started(self, in_hand: tuple[int, ...]) -> None:
         if self._process is not None and self._process.is_alive():

@@ -10,6 +10,7 @@ import pytest
 from tasks.layout import Layout
 from tasks.store import open_store
 from tasks.verify import verify
+from tests.servers import free_port, prefect_server_at
 
 # Long enough to be caught in the middle, on any machine: the test waits for its first committed shard.
 SLOW = {
@@ -92,6 +93,20 @@ def test_a_killed_flow_takes_its_workers_with_it_and_a_rerun_does_the_rest(desk,
     found = standing_of(desk, root)
     assert found["counts"]["ok"] == PAIRS
     assert [run["pairs"] for run in found["runs"]] == [PAIRS, PAIRS - 2 * before]
+    assert_whole(desk, root)
+
+
+@pytest.mark.slow
+def test_a_prefect_api_that_goes_away_for_good_changes_neither_the_results_nor_the_code(desk, manifest):
+    port, root = free_port(), "api-gone"
+    api = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_HOME": str(desk.folder / "other-prefect")}
+    with prefect_server_at(port, desk.folder / "other-server.log", api) as server:
+        flow = desk.start("run", manifest, "--root", root, **SLOW, **api)
+        wait_for(lambda: committed(desk.folder / root) or flow.poll() is not None, "a committed shard")
+        server.kill()
+        out, err = flow.communicate(timeout=120)
+    assert flow.returncode == 0, err
+    assert f"{PAIRS} of {PAIRS} pairs done" in out
     assert_whole(desk, root)
 
 
