@@ -24,6 +24,7 @@ class Session:
     on_attempt: Callable[[Attempt], None] = lambda attempt: None
     on_work: Callable[[str, tuple[int, ...]], None] = lambda stage, rows: None
     on_verdict: Callable[[EndRecord], None] = lambda verdict: None
+    on_signal: Callable[[], None] = lambda: None
     stop: Stop = Stop.FINISHED
     _asked: threading.Event = field(default_factory=threading.Event)
 
@@ -47,6 +48,7 @@ class Session:
             if number == signal.SIGINT and self._asked.is_set():
                 raise KeyboardInterrupt
             self.ask_to_stop(SIGNALS[signal.Signals(number)])
+            self.on_signal()
 
         before: dict[signal.Signals, Any] = {number: signal.signal(number, handle) for number in SIGNALS}
         try:

@@ -59,7 +59,7 @@ def _etag(uri: str, store: Store, roots: Roots) -> str | PairError | None:
 
 def _looked_up(pair: Pair, found: Mapping[str, str | PairError | None]) -> Pair:
     faults = tuple(
-        Fault(pair.manifest_row, f"{i.role}_uri", shown(i.uri), error.reason, error.message, "see above")
+        Fault(pair.manifest_row, f"{i.role}_uri", shown(i.uri), error.reason, error.message, "or mend the row")
         for i in pair.inputs
         if isinstance(error := found[i.uri], PairError) and error.reason is Reason.INPUT_FORBIDDEN
     )

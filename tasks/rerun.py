@@ -49,6 +49,7 @@ class Selection:
     chosen: pd.DataFrame
     withheld: pd.DataFrame
     submission: Submission | None  # None: nothing to compute
+    unmatched: tuple[str, ...] = ()  # rows of a mended manifest whose pair_id is not among those left to do
 
 
 def prepare_rerun(job: RerunJob) -> Selection:
@@ -87,8 +88,10 @@ def prepare_rerun(job: RerunJob) -> Selection:
         job.force or p.pair_id in replaced or _may_help(p, row) for p, row in zip(pairs, rows_of(left), strict=True)
     ]
     chosen, withheld = left[again], left[[not a for a in again]]
+    ids = set(left["pair_id"])
+    unmatched = tuple(str(n) for n in (mended.table["pair_id"].to_pylist() if mended else ()) if n not in ids)
     if chosen.empty:
-        return Selection(family, chosen, withheld, None)
+        return Selection(family, chosen, withheld, None, unmatched)
     kept = [number for number, yes in enumerate(again) if yes]
     request = Request(
         root=root,
@@ -102,7 +105,7 @@ def prepare_rerun(job: RerunJob) -> Selection:
         night=family.first.night,
         parent=family.last if job.run_id is None else _named(family, job.run_id),
     )
-    return Selection(family, chosen, withheld, submission(store, request))
+    return Selection(family, chosen, withheld, submission(store, request), unmatched)
 
 
 def _named(family: Family, run_id: str) -> RunRecord:

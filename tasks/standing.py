@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,16 +37,22 @@ class Family:
         return self.runs[-1]
 
 
-def family_of(store: Store, layout: Layout, run_id: str | None) -> Family:
-    """The family that `run_id` (None: the latest run) belongs to. Raises UsageError where there is none."""
+def known_runs(store: Store, layout: Layout, wanted: Sequence[str] = ()) -> list[RunRecord]:
+    """Every run, oldest first. Raises UsageError where there is none, or where one of `wanted` is not among them."""
     runs = read_runs(store, layout)
     if not runs:
         raise UsageError(
             f"no runs under {layout.root} yet; start one with `gramophone run MANIFEST --root {layout.root}`."
         )
-    named = runs[-1] if run_id is None else next((r for r in runs if r.run_id == run_id), None)
-    if named is None:
-        raise UsageError(f"no run {run_id} under {layout.root}; the latest is {runs[-1].run_id}.")
+    if unknown := sorted(set(wanted) - {run.run_id for run in runs}):
+        raise UsageError(f"no run {unknown[0]} under {layout.root}; the latest is {runs[-1].run_id}.")
+    return runs
+
+
+def family_of(store: Store, layout: Layout, run_id: str | None) -> Family:
+    """The family that `run_id` (None: the latest run) belongs to. Raises UsageError where there is none."""
+    runs = known_runs(store, layout, [run_id] if run_id else [])
+    named = runs[-1] if run_id is None else next(run for run in runs if run.run_id == run_id)
     return Family(tuple(r for r in runs if r.root_run_id == named.root_run_id))
 
 

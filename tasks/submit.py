@@ -19,7 +19,7 @@ from tasks.records.pair import Pair
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import UsageError
 from tasks.records.run import Job, Options, RunRecord, new_run_id, night_of
-from tasks.results import parquet_bytes, read_results
+from tasks.results import parquet_bytes, read_results, rows_of
 from tasks.roots import Roots, place
 from tasks.store import Store, open_store
 
@@ -122,8 +122,8 @@ def submission(store: Store, request: Request) -> Submission:
         host=platform.node(),
     )
     by_key: dict[str, Served] = {}
-    for row in done.to_dict("records"):
-        by_key.setdefault(row["pair_key"], {str(k): v for k, v in row.items()})
+    for row in rows_of(done):
+        by_key.setdefault(row["pair_key"], row)
     return Submission(store, request.root, run, request.table, plan, by_key)
 
 

@@ -53,11 +53,12 @@ def dry_run(submission: Any, as_json: bool) -> int:
             }
         )
         return 1 if fails else 0
-    show.table(
-        "would compute",
-        ("pair", "content", "style"),
-        [(p.name, *(shown(i.uri) for i in p.inputs[:2])) for p in compute[:50]],
-    )
+    if compute:
+        show.table(
+            "would compute",
+            ("pair", "content", "style"),
+            [(p.name, *(shown(i.uri) for i in p.inputs[:2])) for p in compute[:50]],
+        )
     if plan.skipped:
         show.table(
             "would skip: done before with the same inputs and parameters",
@@ -68,6 +69,7 @@ def dry_run(submission: Any, as_json: bool) -> int:
         show.table("would fail", ("pair", "reason", "message"), [(p.name, reason, m) for p, reason, m in fails[:50]])
     click.echo(
         f"{len(compute)} to compute, {len(plan.skipped)} to skip, {len(failing)} would fail; nothing was written"
+        "\nno audio was opened: `gramophone manifest validate MANIFEST --probe` does that"
     )
     return 1 if fails else 0
 
@@ -81,6 +83,9 @@ def selected(selection: Any) -> None:
             rows = [
                 (r["pair_id"] or f"row {r['manifest_row']}", r["reason"], r["message"]) for r in rows_of(frame.head(50))
             ]
-            show.table(f"{title} ({len(frame)})", ("pair", "reason", "message"), rows)
+            show.table(f"{title} ({len(frame)})", ("pair", "failed before with", "message then"), rows)
+    if selection.unmatched:
+        names = ", ".join(selection.unmatched[:5])
+        click.echo(f"{len(selection.unmatched)} rows of the manifest replace nothing that is left to do: {names}")
     if not len(selection.chosen) and not len(selection.withheld):
         click.echo("nothing to do: every pair is done")

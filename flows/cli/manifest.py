@@ -36,7 +36,18 @@ def manifest() -> None:
     help="The manifest to write.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the manifest if it is there.")
-def build(content_dir: Path, style_dir: Path, pairing: Literal["zip", "product"], out: Path, overwrite: bool) -> None:
+@click.option("--content-start", type=float, help="Start of every content's slice, seconds.")
+@click.option("--content-seconds", type=float, help="Length of every content's slice, seconds.")
+@click.option("--style-start", type=float, help="Start of every style's slice, seconds.")
+@click.option("--style-seconds", type=float, help="Length of every style's slice, seconds.")
+def build(
+    content_dir: Path,
+    style_dir: Path,
+    pairing: Literal["zip", "product"],
+    out: Path,
+    overwrite: bool,
+    **slices: float | None,
+) -> None:
     """Build a manifest from the audio below CONTENT_DIR and STYLE_DIR."""
     import pyarrow.parquet as pq
 
@@ -46,7 +57,7 @@ def build(content_dir: Path, style_dir: Path, pairing: Literal["zip", "product"]
         raise UsageError(f"{out} is there already; choose another name, or say --overwrite.")
     if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is not a folder.")
-    table = table_of(content_dir, style_dir, pairing, out)
+    table = table_of(content_dir, style_dir, pairing, out, slices)
     pq.write_table(table, out)
     click.echo(f"{out}: {table.num_rows} pairs; next: gramophone manifest validate {out} --probe")
 

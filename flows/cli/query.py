@@ -70,8 +70,9 @@ def status(run_id: str | None, latest: bool, as_json: bool, **flags: Any) -> Non
         [tuple(r.values()) for r in runs],
     )
     listing.failures(frame, family.last.run_id, root)
-    parts = [f"{found['ok']} of {found['pairs']} pairs ok"]
-    parts += [f"{found[name]} {name}" for name in ("skipped", "failed", "open") if found[name]]
+    before = f" ({found['skipped']} of them from earlier runs)" if found["skipped"] else ""
+    parts = [f"{found['ok']} of {found['pairs']} pairs ok{before}"]
+    parts += [f"{found[name]} {name}" for name in ("failed", "open") if found[name]]
     click.echo(", ".join(parts))
 
 
@@ -86,14 +87,14 @@ def status(run_id: str | None, latest: bool, as_json: bool, **flags: Any) -> Non
 def metrics(run_ids: tuple[str, ...], failed: bool, sql: str | None, as_json: bool, **flags: Any) -> None:
     """Show or query the results: one row for each attempt (columns: manifests/README.md)."""
     from tasks.layout import Layout
-    from tasks.results import read_results, read_runs
+    from tasks.results import read_results
     from tasks.roots import place
+    from tasks.standing import known_runs
     from tasks.store import open_store
 
     root = place(settle(flags).root)
     store, layout = open_store(root), Layout(root)
-    if unknown := set(run_ids) - {run.run_id for run in read_runs(store, layout)} if run_ids else set():
-        raise UsageError(f"no run {sorted(unknown)[0]} under {root}.")
+    known_runs(store, layout, run_ids)
     frame = read_results(store, layout, set(run_ids) or None)
     if failed:
         frame = frame[frame["status"] == "failed"]
@@ -128,15 +129,18 @@ def verify(run_ids: tuple[str, ...], as_json: bool, **flags: Any) -> int:
     """Check that each attempt has one row and each `ok` row its audio, whole. Exit code 1 where not."""
     from tasks.layout import Layout
     from tasks.roots import place
+    from tasks.standing import known_runs
     from tasks.store import open_store
     from tasks.verify import verify as check
 
     root = place(settle(flags).root)
-    faults = list(check(open_store(root), Layout(root), set(run_ids) or None))
+    store, layout = open_store(root), Layout(root)
+    runs = known_runs(store, layout, run_ids)
+    faults = list(check(store, layout, set(run_ids) or None))
     if as_json:
-        show.as_json({"faults": faults})
+        show.as_json({"runs": len(runs), "faults": faults})
+    elif faults:
+        click.echo("\n".join(faults))
     else:
-        click.echo(
-            "\n".join(faults) if faults else "all is right: one row for each attempt, and its audio is there, whole"
-        )
+        click.echo(f"all is right in {len(runs)} runs: one row for each attempt, and its audio is there, whole")
     return 1 if faults else 0

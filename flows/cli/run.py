@@ -136,7 +136,8 @@ def _tell(submission: Any, end: Any, as_json: bool) -> None:
     frame = of_family(submission.store, submission.layout, Family((run,)))
     listing.failures(frame, run.run_id, submission.root)
     click.echo(f"run {run.run_id}: {end.message}")
-    click.echo(f"audio: {submission.layout.audio_folder(run.night, run.run_id)}")
+    if ((frame["run_id"] == run.run_id) & (frame["status"] == "ok")).any():
+        click.echo(f"audio: {submission.layout.audio_folder(run.night, run.run_id)}")
     click.echo(f"next:  {next_command(run, end, submission.root)}")
 
 

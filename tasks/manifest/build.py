@@ -1,6 +1,8 @@
 """Build a manifest from two folders of audio, and probe the audio that one names."""
 
 import re
+import unicodedata
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -32,8 +34,15 @@ def audio_files(folder: Path) -> list[Path]:
     return files
 
 
-def build(contents: Path, styles: Path, pairing: Literal["zip", "product"], out: Path) -> pa.Table:
+SLICES = ("content_start", "content_seconds", "style_start", "style_seconds")
+
+
+def build(
+    contents: Path, styles: Path, pairing: Literal["zip", "product"], out: Path, slices: Mapping[str, float | None]
+) -> pa.Table:
     """A manifest table of every content with its style (zip) or with every style (product).
+
+    `slices` gives every row the same slice, by the manifest's columns.
 
     URIs are relative to the folder of `out` where they lie below it, so that the folder can be moved.
     Raises UsageError where zip finds different numbers of files.
@@ -45,16 +54,18 @@ def build(contents: Path, styles: Path, pairing: Literal["zip", "product"], out:
             "Use --pair product for every content with every style."
         )
     pairs = zip(left, right, strict=True) if pairing == "zip" else product(left, right)
+    given = {name: value for name, value in slices.items() if value is not None}
     rows: list[dict[str, Any]] = []
     taken: set[str] = set()
     for content, style in pairs:
         name = _unique(f"{_name(content)}-x-{_name(style)}", taken)
-        rows.append({"pair_id": name, "content_uri": _uri(content, out), "style_uri": _uri(style, out)})
-    return schema.table_of(rows, schema.MANIFEST).select(["pair_id", "content_uri", "style_uri"])
+        rows.append({"pair_id": name, "content_uri": _uri(content, out), "style_uri": _uri(style, out)} | given)
+    return schema.table_of(rows, schema.MANIFEST).select(["pair_id", "content_uri", "style_uri", *given])
 
 
 def _name(path: Path) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "clip"
+    plain = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._") or "clip"
 
 
 def _unique(name: str, taken: set[str]) -> str:

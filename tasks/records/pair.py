@@ -39,7 +39,9 @@ class Fault:
     remedy: str
 
     def sentence(self) -> str:
-        return f"{self.column} = {self.value}: {self.why}; {self.remedy}"
+        # A URI is in its own sentence already.
+        where = self.column if self.value in self.why else f"{self.column} = {self.value}"
+        return f"{where}: {self.why}; {self.remedy}"
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,9 @@ _AGAIN = "`gramophone rerun {run} --reason {reason}`"
 
 POLICIES: dict[Reason, Policy] = {
     Reason.ROW_INVALID: Policy(True, _MEND_ROW),
-    Reason.PARAMS_INVALID: Policy(True, f"{_MEND_ROW}, or `gramophone rerun {{run}} --set NAME=VALUE`"),
+    Reason.PARAMS_INVALID: Policy(
+        True, f"{_MEND_ROW}; a known name with a wrong value also by `gramophone rerun {{run}} --set NAME=VALUE`"
+    ),
     Reason.INPUT_MISSING: Policy(True, "put the file there, then `gramophone rerun {run}`"),
     Reason.INPUT_FORBIDDEN: Policy(True, "allow its place with `--allow URI`, or mend the row"),
     Reason.INPUT_CHANGED: Policy(False, _AGAIN),

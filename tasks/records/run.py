@@ -1,5 +1,6 @@
 """A run: what was asked (run.json) and how it ended (end.json)."""
 
+import re
 import secrets
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -16,6 +17,12 @@ def _timezone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError(f"{name!r} is not a time zone; use a name such as Europe/Berlin or UTC")
     return name
+
+
+def _number_or_share(text: str) -> str:
+    if not re.fullmatch(r"(\d+|\d+(\.\d+)?%)?", text):
+        raise ValueError("is neither a number of pairs, such as 12, nor a share of them, such as 5%")
+    return text
 
 
 class Options(BaseModel):
@@ -37,8 +44,8 @@ class Options(BaseModel):
     timeout_seconds: float = Field(
         600, ge=1, le=86_400, description="a worker that shows no progress for so long is replaced, seconds"
     )
-    max_failures: str = Field(
-        "", pattern=r"^(\d+|\d+(\.\d+)?%)?$", description="stop when more pairs failed than N or P%; empty: never"
+    max_failures: Annotated[str, AfterValidator(_number_or_share)] = Field(
+        "", description="stop when more pairs failed than N or P%; empty: never"
     )
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
         "UTC", description="time zone in which a night is dated"

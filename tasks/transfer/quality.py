@@ -7,12 +7,12 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from tasks.transfer.buckets import bucket_of
-from tasks.transfer.features import Reference, losses_of
+from tasks.transfer.features import losses_of
 from tasks.transfer.features.conv import bank, features, gram_distance
+from tasks.transfer.pair import reference_of, spectrogram_of
 from tasks.transfer.reduce import total
 from tasks.transfer.settings import Settings
-from tasks.transfer.spectrogram import frames_of, log_magnitude, mask, stft
+from tasks.transfer.spectrogram import frames_of, stft
 
 HELDOUT_FILTERS = 512
 HELDOUT_WIDTH = 11  # frames, as published
@@ -24,8 +24,8 @@ FLOOR_LUFS = -70.0  # the absolute gate of ITU-R BS.1770
 
 def relative_losses(waveform: Tensor, content: Tensor, style: Tensor, settings: Settings) -> tuple[float, float]:
     """(content, style) loss of a waveform by the objective of its pair; 0 is equal, 1 as far as from silence."""
-    reference = _reference(content, style, settings)
-    x = _log_magnitude(waveform, settings, reference.content.shape[1])
+    reference = reference_of(content, style, settings)
+    x = spectrogram_of(waveform, settings, reference.content.shape[1])
     with torch.no_grad():
         found = losses_of(reference, settings, 0)(x)
     return float(found[0]), float(found[1])
@@ -39,8 +39,8 @@ def heldout_losses(
     512 filters and not 4096: the relative loss is a mean over filters, and its error here is a few percent for an
     eighth of the cost. Clips shorter than 11 frames are judged by as many as they have.
     """
-    reference = _reference(content, style, settings)
-    x = _log_magnitude(waveform, settings, reference.content.shape[1])
+    reference = reference_of(content, style, settings)
+    x = spectrogram_of(waveform, settings, reference.content.shape[1])
     frames = reference.content_frames
     width = min(HELDOUT_WIDTH, int(frames), int(reference.style_frames))
     weights = bank(HELDOUT_FILTERS, x.shape[-1], width, seed).to(x)
@@ -51,24 +51,6 @@ def heldout_losses(
         content_loss = total((f - c) ** 2) / total(c**2)
         distance, size = gram_distance(f, s, frames - width + 1, reference.style_frames - width + 1)
     return float(content_loss), float(distance / size)
-
-
-def _reference(content: Tensor, style: Tensor, settings: Settings) -> Reference:
-    frames = torch.tensor([frames_of(len(content), settings.hop_length)], device=content.device)
-    style_frames = torch.tensor([frames_of(len(style), settings.hop_length)], device=style.device)
-    return Reference(
-        _log_magnitude(content, settings, bucket_of(len(content), settings)),
-        _log_magnitude(style, settings, bucket_of(len(style), settings)),
-        frames,
-        style_frames,
-    )
-
-
-def _log_magnitude(signal: Tensor, settings: Settings, frames: int) -> Tensor:
-    """Shape: (1, frames, bins), zero beyond the signal's own frames."""
-    spectra = stft(signal[None], settings.n_fft, settings.hop_length, frames)
-    own = torch.tensor([frames_of(len(signal), settings.hop_length)], device=signal.device)
-    return log_magnitude(spectra) * mask(own, frames)[..., None]
 
 
 # --- level ----------------------------------------------------------------------------------------

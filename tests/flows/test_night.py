@@ -68,6 +68,10 @@ def night(desk):
     said["status"] = desk.type("status", "--latest", "--json")
     said["nothing"] = desk.type("rerun", "--latest")
     desk.manifest([row for row in rows() if row["pair_id"] in GOOD], "good.parquet")
+    (desk.folder / "renamed.wav").write_bytes((desk.folder / "content-0.wav").read_bytes())
+    renamed = {"pair_id": "renamed", "content_uri": "renamed.wav", "style_uri": "style.wav", "params": None}
+    desk.manifest([renamed, renamed | {"pair_id": "new", "params": '{"seed": 77}'}], "renamed.parquet")
+    said["renamed"] = desk.type("run", "renamed.parquet", "--json")
     said["again"] = desk.type("run", "good.parquet", "--json")
     said["metrics"] = desk.type("metrics", "--json")
     return said
@@ -118,15 +122,23 @@ def test_a_run_over_what_is_done_skips_it_all(night):
     assert night["again"].json["counts"] == {"pairs": 4, "ok": 4, "failed": 0, "open": 0, "skipped": 4}
 
 
+def test_a_renamed_input_is_served_by_the_earlier_audio_and_its_neighbour_is_computed(night, desk):
+    assert night["renamed"].code == 0, night["renamed"].err
+    results = pd.read_parquet(desk.folder / "root" / "results").set_index("pair_id")
+    assert results.loc["renamed"].audio_uri == results[results.status == "ok"].loc["good-0"].audio_uri
+    assert results.loc["renamed"].served_by.endswith("/0")
+    assert pd.isna(results.loc["new"].served_by)
+
+
 def test_stdout_is_json_alone_and_the_rest_is_on_stderr(night):
-    assert len(night["metrics"].json) == 19  # twelve rows, one of them a second copy's, and seven again
+    assert len(night["metrics"].json) == 21  # twelve rows, one of them a second copy's, seven again, and two
     assert "run 2" in night["run"].err
 
 
 def test_every_ok_row_has_its_audio_whole_and_its_lineage(night, desk):
     assert list(verify(open_store(desk.root), Layout(desk.root))) == []
     results = pd.read_parquet(desk.folder / "root" / "results")
-    ok = results[results.status == "ok"]
+    ok = results[(results.status == "ok") & results.served_by.isna()]
     lineage = [
         "pair_key", "content_sha256", "style_sha256", "params_sha256", "code_version", "lock_sha256", "torch", "device",
         "host", "prefect_flow_run_id", "prefect_task_run_id", "manifest_sha256", "curves_uri", "committed_at",
@@ -150,7 +162,7 @@ def test_curves_are_named_in_the_results_and_hold_every_evaluation(night, desk):
 
 def test_one_figure_of_the_results_is_asked_for_in_sql(night, desk):
     found = desk.type("metrics", "--json", "--sql", "select status, count(*) n from results group by 1 order by 1")
-    assert found.json == [{"status": "failed", "n": 8}, {"status": "ok", "n": 11}]
+    assert found.json == [{"status": "failed", "n": 8}, {"status": "ok", "n": 13}]
     assert desk.type("metrics", "--sql", "select * from read_text('/etc/hostname')").code == 2
     assert json.loads(desk.type("metrics", "--failed", "--json").out)[0]["status"] == "failed"
 

@@ -15,11 +15,15 @@ from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import mask
 
 
+def variance(filters: int, bins: int, width: int) -> float:
+    """Of each weight of a bank of random filters, as published."""
+    return 2 * 2 / ((bins + filters) * width)
+
+
 def bank(filters: int, bins: int, width: int, seed: int) -> Tensor:
     """Random filters, (filters, bins, width) float32, the same for a seed on every device."""
     generator = torch.Generator().manual_seed(seed)
-    scale = (2 * 2 / ((bins + filters) * width)) ** 0.5
-    return torch.randn(filters, bins, width, generator=generator).mul_(scale)
+    return torch.randn(filters, bins, width, generator=generator).mul_(variance(filters, bins, width) ** 0.5)
 
 
 def features(x: Tensor, weights: Tensor, frames: Tensor) -> Tensor:

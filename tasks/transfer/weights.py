@@ -1,0 +1,56 @@
+"""Content weights of the published recipe and ours, for a given pair.
+
+Ulyanov and Lebedev (2016) minimise |G(x) - G(s)|^2 + w |f(x) - f(c)|^2 with features f of N filters and Gram matrices
+G, w absolute (0.01 in their notebook). Differs from them: our losses are relative to |G(s)|^2 and |f(c)|^2, so that one
+weight means the same for loud and quiet, long and short pairs, and for any N. Hence
+
+    relative = w |f(c)|^2 / |G(s)|^2.
+
+Both sums are those of the infinitely wide layer, which N filters have in expectation; 4096 drawn filters come within
+a few percent of it.
+"""
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from tasks.transfer.features.conv import variance
+from tasks.transfer.features.kernel import KernelLosses
+from tasks.transfer.pair import reference_of
+from tasks.transfer.settings import Settings
+
+FILTERS = 4_096
+WIDTH = 11  # frames
+PUBLISHED_WEIGHT = 0.01
+
+
+def from_published(
+    weight: float, content: Tensor, style: Tensor, settings: Settings, filters: int = FILTERS, width: int = WIDTH
+) -> float:
+    """The relative content weight of a pair that means what the absolute `weight` means with `filters` filters.
+
+    Shape: content (samples,), style (samples,), mono float32 at the settings' rate; only n_fft and hop_length of the
+    settings are read. Raises ValueError where one has no patch of `width` frames, or is silent.
+    """
+    return weight * _relative_to_absolute(content, style, settings, filters, width)
+
+
+def to_published(
+    content_weight: float, content: Tensor, style: Tensor, settings: Settings, filters: int = FILTERS, width: int = WIDTH
+) -> float:
+    """The absolute weight that means what the relative `content_weight` means: the inverse of `from_published`."""
+    return content_weight / _relative_to_absolute(content, style, settings, filters, width)
+
+
+def _relative_to_absolute(content: Tensor, style: Tensor, settings: Settings, filters: int, width: int) -> float:
+    """|f(c)|^2 / |G(s)|^2. Our kernel leaves out the scale of the filters: half their variance for each of them."""
+    reference = reference_of(content, style, settings)
+    shortest = min(int(reference.content_frames), int(reference.style_frames))
+    if shortest < width:
+        raise ValueError(f"width {width} needs {width} frames of content and of style, the shorter one has {shortest}")
+    side = KernelLosses.of(reference, replace(settings, widths=(width,))).sides[width]
+    features, gram = float(side.content_total), float(side.style_total)
+    if features == 0 or gram == 0:
+        raise ValueError("a silent content or style has no relative weight")
+    scale = filters * variance(filters, reference.content.shape[-1], width) / 2
+    return features / (scale * gram)
