@@ -49,7 +49,7 @@ def run_hosted(
         on_attempt=lambda attempt: meter.advance(note=""),
         on_work=lambda stage, rows: meter.note(f"{stage}, {len(rows)} pairs in hand"),
         on_verdict=on_verdict,
-        on_signal=lambda: click.echo("stopping: what is done is committed, the rest waits for `rerun`", err=True),
+        on_signal=lambda: click.echo("\nstopping: what is done is committed, the rest waits for `rerun`", err=True),
     )
     _say_what_is_awaited()
     failure: BaseException | None = None

@@ -37,6 +37,7 @@ def demo(context: click.Context, folder: Path) -> int:
     show.table("results", columns, frame[columns].itertuples(index=False))
     click.echo(
         f"\nOne pair was broken on purpose: the run ended with exit code {code}, as a real night would.\n"
+        "Another used the published explicit filters: on filters it never saw (style_loss_heldout) it does far worse.\n"
         f"listen: {folder / 'data' / 'audio'}\n"
         f"next:   gramophone status --latest --root {root}\n"
         f"        gramophone metrics --root {root} --sql 'select pair_id, style_loss from results order by 2'\n"

@@ -101,7 +101,7 @@ def metrics(run_ids: tuple[str, ...], failed: bool, sql: str | None, as_json: bo
     if sql is not None:
         frame = _query(frame, sql)
     elif not as_json:
-        frame = frame[list((*METRICS[:4], "message") if failed else METRICS)]
+        frame = frame[list((*METRICS[:3], "message", "run_id") if failed else METRICS)]
     if as_json:
         show.as_json(frame)
         return
