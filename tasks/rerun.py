@@ -84,8 +84,10 @@ def prepare_rerun(job: RerunJob) -> Selection:
         family.first.parameters,
     )
     pairs = look_up(manifest.pairs(family.first.parameters), store, roots)
+    # A row without a name cannot be told from another in a later run: it is mended in the manifest and run anew.
     again = [
-        job.force or p.pair_id in replaced or _may_help(p, row) for p, row in zip(pairs, rows_of(left), strict=True)
+        p.pair_id is not None and (job.force or p.pair_id in replaced or _may_help(p, row))
+        for p, row in zip(pairs, rows_of(left), strict=True)
     ]
     chosen, withheld = left[again], left[[not a for a in again]]
     ids = set(left["pair_id"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import tasks  # noqa: F401 - before torch: it says how torch's threads wait
 from tests.servers import free_port, prefect_server_at
 
 # Before prefect is imported anywhere: its settings are read then, and children inherit them.

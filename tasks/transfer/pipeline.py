@@ -4,14 +4,15 @@
 2. `phase`: a waveform whose spectrogram is close to it;
 3. `refine`: the same objective through the STFT to the waveform, which brings back the style that phase loses.
 
-With spectrogram_evaluations = 0 the phase stage begins from the start itself: from the content with the content's
-phase it returns the content, so that refine alone works on the content's waveform. Stages 1 and 2 without 3, from the
-style or the content, are the published recipes.
+With spectrogram_evaluations = 0 a start from the content has its waveform already: the phase stage is left out too,
+whatever its settings, and refine works on the content itself. Starts from noise or the style have no phase of their
+own, so theirs is still found. Stages 1 and 2 without 3, from the style or the content, are the published recipes.
 """
 
+import math
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ class Outcome:
     evaluations: int = 0
     losses_start: tuple[float, float] = (0.0, 0.0)
     losses_spectrogram: tuple[float, float] = (0.0, 0.0)
-    phase_convergence_db: float = 0.0
+    phase_convergence_db: float = math.nan  # nan where the phase stage was left out
     seconds: dict[str, float] = field(default_factory=dict)
     peak_device_mb: float | None = None
     curves: dict[str, list[Any]] = field(default_factory=lambda: {"stage": [], "total": [], "content": [], "style": []})
@@ -66,26 +67,49 @@ class Outcome:
 def transfer(items: Sequence[Item], settings: Settings, device: torch.device) -> Generator[Step, None, list[Outcome]]:
     """Restyle a batch of pairs with one batch key. Yields steps, returns an outcome for each item, in order.
 
-    On a CPU an outcome's samples are, bit for bit, those of the pair alone. On a GPU the matrix library may choose
-    another kernel for another batch size; differences stay at rounding level, since nothing that steers an item reads
-    another item's numbers.
+    On a CPU the items go one after the other, so that an outcome is bit for bit that of the pair alone: batched, the
+    ends of a tensor and the shares of its threads fall elsewhere, and there torch rounds differently. It costs nothing
+    for ten seconds of audio, where a single item fills the cores' caches, and a third of the time for two.
+
+    On a GPU they go together, and the matrix library may choose another kernel for another batch size; differences
+    stay at rounding level, since nothing that steers an item reads another item's numbers.
+
+    Raises ValueError for items with different batch keys. An item whose loss or result is not finite is `diverged`.
     """
-    return (yield from _Batch(items, settings, device).run())
+    keys = {batch_key(len(i.content), len(i.style), settings, i.seed) for i in items}
+    if len(keys) != 1:
+        raise ValueError(f"items of one batch share one batch key, these have {len(keys)}")
+    if device.type != "cpu":
+        return (yield from Batch(items, settings, device).run())
+    outcomes = []
+    for n, item in enumerate(items):
+        outcomes += yield from _numbered(n, Batch([item], settings, device).run())
+    return outcomes
 
 
-class _Batch:
-    """A batch on its way through the stages."""
+def _numbered(n: int, work: Generator[Step, None, list[Outcome]]) -> Generator[Step, None, list[Outcome]]:
+    """The steps of a batch of one as those of item `n`."""
+    while True:
+        try:
+            step = next(work)
+        except StopIteration as end:
+            outcomes: list[Outcome] = end.value
+            return outcomes
+        yield replace(step, active=(n,))
+
+
+class Batch:
+    """Items of one batch key on their way through the stages, together."""
 
     def __init__(self, items: Sequence[Item], settings: Settings, device: torch.device) -> None:
-        keys = {batch_key(len(i.content), len(i.style), settings, i.seed) for i in items}
-        if len(keys) != 1:
-            raise ValueError(f"items of one batch share one batch key, these have {len(keys)}")
         self.items, self.settings, self.device = items, settings, device
         self.n_fft, self.hop = settings.n_fft, settings.hop_length
         self.outcomes = [Outcome() for _ in items]
         self.lengths = torch.tensor([len(i.content) for i in items], device=device)
         content, content_frames = self._padded([i.content for i in items])
         style, style_frames = self._padded([i.style for i in items])
+        self._content = content
+        self._unchanged = settings.spectrogram_evaluations == 0 and settings.start == "content"
         self.frame_mask = mask(content_frames, bucket_of(len(items[0].content), settings))
         self.sample_mask = mask(self.lengths, content.shape[-1])
         self.spectra = stft(content, self.n_fft, self.hop, self.frame_mask.shape[-1]) * self.frame_mask[..., None]
@@ -111,7 +135,7 @@ class _Batch:
         clock = time.perf_counter()
         x = yield from self._spectrogram(losses)
         clock = self._seconds("spectrogram", clock)
-        signal = yield from self._phase(x)
+        signal = self._content if self._unchanged else (yield from self._phase(x))
         clock = self._seconds("phase", clock)
         signal = yield from self._refine(losses, signal)
         self._seconds("refine", clock)

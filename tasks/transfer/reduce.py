@@ -1,4 +1,4 @@
-"""Sums and products over one item of a batch whose bits do not depend on the batch."""
+"""Sums and products over one item of a batch, in an order that does not depend on the batch."""
 
 import torch
 from torch import Tensor

@@ -40,7 +40,8 @@ class _State:
     past: Tensor  # (batch, STALL_STEPS) losses of the last accepted steps, newest last
     s: Tensor  # (batch, HISTORY, rows, columns)
     y: Tensor
-    rho: Tensor  # (batch, HISTORY), 0 marks an empty slot
+    rho: Tensor  # (batch, HISTORY), 1 / s.y; 0 marks an empty slot
+    scale: Tensor  # (batch, HISTORY), s.y / y.y
 
     def select(self, items: Tensor) -> "_State":
         return _State(**{f.name: getattr(self, f.name)[items] for f in fields(self)})
@@ -89,6 +90,7 @@ def _start(x: Tensor, found: Evaluation, nonnegative: bool) -> _State:
         s=zeros,
         y=zeros.clone(),
         rho=found.total.new_zeros(batch, HISTORY),
+        scale=found.total.new_zeros(batch, HISTORY),
     )
 
 
@@ -180,6 +182,7 @@ def _remember(state: _State, s: Tensor, y: Tensor, ok: Tensor, slot: int) -> Non
     state.s[:, slot] = torch.where(wide, s, 0)
     state.y[:, slot] = torch.where(wide, y, 0)
     state.rho[:, slot] = torch.where(good, 1 / torch.where(good, curvature, 1), 0)
+    state.scale[:, slot] = torch.where(good, curvature / torch.where(good, size, 1), 0)
 
 
 def _direction(state: _State, slot: int, nonnegative: bool) -> Tensor:
@@ -204,7 +207,5 @@ def _scale(state: _State, order: list[int], free: Tensor) -> Tensor:
     """s.y / y.y of the newest step in the history; where that is empty, the scale of a first step."""
     scale = _first_scale(state.x, state.loss, free)
     for k in reversed(order):  # the newest is written last
-        size = dot(state.y[:, k], state.y[:, k])
-        filled = state.rho[:, k] > 0
-        scale = torch.where(filled, 1 / torch.where(filled, state.rho[:, k] * size, 1), scale)
+        scale = torch.where(state.rho[:, k] > 0, state.scale[:, k], scale)
     return scale
