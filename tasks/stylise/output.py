@@ -38,7 +38,7 @@ def write(loaded: Loaded, outcome: Outcome) -> Restyled:
     written = _decoded(data, params.sample_rate, len(waveform))
     level = written * ratio(-gain_db)
     content, style = loaded.content.samples, loaded.style.samples
-    content_loss, style_loss = quality.relative_losses(level, content, style, settings)
+    content_loss, style_loss = quality.relative_losses(level, content, style, settings, params.seed)
     content_heldout, style_heldout = quality.heldout_losses(level, content, style, settings, params.seed + 1)
     rate = params.sample_rate
     values: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Figures of one finished waveform. Signals are mono, (samples,) float32; rates in Hz."""
+"""Figures of one finished waveform. Signals are mono, (samples,) float32, on any one device; rates in Hz."""
 
 import math
 from functools import lru_cache
@@ -22,12 +22,17 @@ HEADROOM = 0.25
 FLOOR_LUFS = -70.0  # the absolute gate of ITU-R BS.1770
 
 
-def relative_losses(waveform: Tensor, content: Tensor, style: Tensor, settings: Settings) -> tuple[float, float]:
-    """(content, style) loss of a waveform by the objective of its pair; 0 is equal, 1 as far as from silence."""
+def relative_losses(
+    waveform: Tensor, content: Tensor, style: Tensor, settings: Settings, seed: int = 0
+) -> tuple[float, float]:
+    """(content, style) loss of a waveform by the objective of its pair; 0 is equal, 1 as far as from silence.
+
+    The kernel's is that of infinitely many filters. The bank of conv is drawn from `seed`: give the pair's own.
+    """
     reference = reference_of(content, style, settings)
     x = spectrogram_of(waveform, settings, reference.content.shape[1])
     with torch.no_grad():
-        found = losses_of(reference, settings, 0)(x)
+        found = losses_of(reference, settings, seed)(x)
     return float(found[0]), float(found[1])
 
 
@@ -36,8 +41,9 @@ def heldout_losses(
 ) -> tuple[float, float]:
     """The same by explicit filters of width 11 drawn from `seed`, which no optimiser has seen.
 
-    512 filters and not 4096: the relative loss is a mean over filters, and its error here is a few percent for an
-    eighth of the cost. Clips shorter than 11 frames are judged by as many as they have.
+    512 filters and not 4096: 0.3 CPU seconds for ten seconds of audio, an eighth of the cost, and half of it drawing
+    them. A bank's own Gram distance is larger than the infinite layer's, by more for fewer filters: compare like with
+    like, pairs judged by as many filters. Clips shorter than 11 frames are judged by as many as they have.
     """
     reference = reference_of(content, style, settings)
     x = spectrogram_of(waveform, settings, reference.content.shape[1])
@@ -133,7 +139,7 @@ def _power(signal: Tensor) -> Tensor:
 
 
 def _log_mel(signal: Tensor, sample_rate: int) -> Tensor:
-    return torch.log1p((_power(signal) @ _mel_bank(sample_rate)).sqrt())
+    return torch.log1p((_power(signal) @ _mel_bank(sample_rate).to(signal)).sqrt())
 
 
 @lru_cache(maxsize=4)
@@ -145,7 +151,7 @@ def _mel_bank(sample_rate: int) -> Tensor:
 
 def _chroma(signal: Tensor, sample_rate: int) -> Tensor:
     """Power by pitch class, (frames, 12), compressed by a square root."""
-    return (_power(signal) @ _pitch_classes(sample_rate)).sqrt()
+    return (_power(signal) @ _pitch_classes(sample_rate).to(signal)).sqrt()
 
 
 @lru_cache(maxsize=4)

@@ -8,6 +8,7 @@ S_{a+b}[t, u] = S_a[t, u] + S_b[t+a, u+a], and gradients go the same way back.
 from collections.abc import Iterable
 
 from torch import Tensor
+from torch.nn.functional import pad
 
 Plan = tuple[tuple[int, int, int], ...]
 """(K, a, b) in rising order: S_K comes from S_a and S_b, K = a + b."""
@@ -62,6 +63,4 @@ def window_sums(values: Tensor, width: int) -> Tensor:
 
 def window_sums_back(gradient: Tensor, width: int) -> Tensor:
     """The transpose of `window_sums`. Shape: (batch, P) -> (batch, P + width - 1)."""
-    from torch.nn.functional import pad
-
     return window_sums(pad(gradient, (width - 1, width - 1)), width)
