@@ -27,7 +27,6 @@ def carry_out(submission: Submission, session: Session, withheld: int = 0) -> St
     bench = Bench(
         root=submission.root,
         run=run,
-        store=submission.store,
         lookup=submission.lookup,
         finished=limits.finished,
         working=session.on_work,

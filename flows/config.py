@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -17,13 +17,19 @@ from pydantic.fields import FieldInfo
 from tasks.overrides import ParamsInvalid, checked
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import UsageError
-from tasks.records.run import Job, Options
+from tasks.records.run import Connection, Job, Options
 
+M = TypeVar("M", bound=BaseModel)
 PREFIX = "GRAMOPHONE_"
 FILE = Path("gramophone.toml")
 RESERVED = {"image_digest", "require_all"}  # environment variables that are no settings
 
-FIELDS: dict[str, FieldInfo] = {**Options.model_fields, **Parameters.model_fields, "root": Job.model_fields["root"]}
+FIELDS: dict[str, FieldInfo] = {
+    **Options.model_fields,
+    **Parameters.model_fields,
+    **Connection.model_fields,
+    "root": Job.model_fields["root"],
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,10 @@ class Settings:
 
 
 def settle(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None, file: Path = FILE) -> Settings:
-    """Settings from all sources. Raises UsageError for a name that nobody knows or a value out of range."""
+    """Settings from all sources. Raises UsageError for a name that nobody knows or a value out of range.
+
+    Where buckets are is put into the environment, where every process of the run finds it.
+    """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     sources = (
@@ -49,7 +58,8 @@ def settle(flags: Mapping[str, Any], environment: Mapping[str, str] | None = Non
         values |= found
         origins |= dict.fromkeys(found, origin)
     parameters = _parameters({k: v for k, v in values.items() if k in Parameters.model_fields}, origins)
-    options = _options({k: v for k, v in values.items() if k in Options.model_fields}, origins)
+    options = _checked(Options, values, origins)
+    os.environ |= {f"{PREFIX}{k.upper()}": v for k, v in _checked(Connection, values, origins) if v}
     return Settings(values.get("root", FIELDS["root"].default), options, parameters, origins)
 
 
@@ -115,9 +125,9 @@ def _parameters(values: dict[str, Any], origins: Mapping[str, str]) -> Parameter
         ) from error
 
 
-def _options(values: dict[str, Any], origins: Mapping[str, str]) -> Options:
+def _checked(model: type[M], values: Mapping[str, Any], origins: Mapping[str, str]) -> M:
     try:
-        return Options(**values)
+        return model(**{k: v for k, v in values.items() if k in model.model_fields})
     except ValidationError as error:
         raise UsageError(validation_message(error, origins)) from error
 

@@ -12,7 +12,7 @@ from tasks.records.pair import Fault, Pair, plan_key_of_row
 from tasks.records.reasons import PairError, Reason
 from tasks.results import rows_of
 from tasks.roots import Roots
-from tasks.store import Store
+from tasks.store import open_store
 
 Served = dict[str, Any]
 """The results row of an earlier `ok` attempt that serves a pair."""
@@ -36,7 +36,7 @@ class Plan:
         return [pair for shard in self.shards for pair in shard.pairs]
 
 
-def look_up(pairs: Iterable[Pair], store: Store, roots: Roots) -> list[Pair]:
+def look_up(pairs: Iterable[Pair], roots: Roots) -> list[Pair]:
     """Give every input its ETag, where it has one, and every pair that may not be read its fault.
 
     A missing input keeps no ETag: the worker that reads it says so in its attempt.
@@ -44,14 +44,14 @@ def look_up(pairs: Iterable[Pair], store: Store, roots: Roots) -> list[Pair]:
     pairs = list(pairs)
     uris = sorted({i.uri for pair in pairs if not pair.faults for i in pair.inputs})
     with ThreadPoolExecutor(16) as pool:
-        found = dict(zip(uris, pool.map(lambda uri: _etag(uri, store, roots), uris), strict=True))
+        found = dict(zip(uris, pool.map(lambda uri: _etag(uri, roots), uris), strict=True))
     return [pair if pair.faults else _looked_up(pair, found) for pair in pairs]
 
 
-def _etag(uri: str, store: Store, roots: Roots) -> str | PairError | None:
+def _etag(uri: str, roots: Roots) -> str | PairError | None:
     try:
         roots.check(uri)
-        stat = store.stat(uri)
+        stat = open_store(uri).stat(uri)
         return stat.etag if stat else None
     except PairError as error:
         return error

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -19,7 +20,8 @@ from tasks.records import schema
 from tasks.records.pair import Pair
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import POLICIES, Reason, UsageError
-from tasks.records.run import RunRecord
+from tasks.records.run import Options, RunRecord
+from tasks.records.texts import TimeOfDay
 from tasks.results import read_table, rows_of
 from tasks.roots import Roots, place
 from tasks.standing import Family, family_of, is_working, of_family
@@ -39,6 +41,7 @@ class RerunJob(BaseModel):
     set: dict[str, Any] = Field(default_factory=dict, description="parameters to change, by name")
     allow: tuple[str, ...] = Field((), description="further places that inputs may come from, as URIs")
     force: bool = Field(False, description="also permanent failures of which nothing has changed")
+    until: TimeOfDay = Field("", description=Options.model_fields["until"].description)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Selection:
     unmatched: tuple[str, ...] = ()  # rows of a mended manifest whose pair_id is not among those left to do
 
 
-def prepare_rerun(job: RerunJob) -> Selection:
+def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection:
     """Plan a rerun; writes nothing. Raises UsageError where there is no such run, or it still goes on."""
     root = place(job.root)
     store, layout = open_store(root), Layout(root)
@@ -73,7 +76,7 @@ def prepare_rerun(job: RerunJob) -> Selection:
     table = _with_overrides(table, job.set)
     options = family.last.options
     allow = (*options.allow, *(uri for uri in job.allow if uri not in options.allow))
-    options = options.model_copy(update={"allow": allow, "force": job.force})
+    options = options.model_copy(update={"allow": allow, "force": job.force, "until": job.until})
     roots = _roots(family, mended, job, root)
     uri = mended.uri if mended else family.last.manifest_uri
     manifest = manifest_of(
@@ -83,7 +86,7 @@ def prepare_rerun(job: RerunJob) -> Selection:
         table,
         family.first.parameters,
     )
-    pairs = look_up(manifest.pairs(family.first.parameters), store, roots)
+    pairs = look_up(manifest.pairs(family.first.parameters), roots)
     # A row without a name cannot be told from another in a later run: it is mended in the manifest and run anew.
     again = [
         p.pair_id is not None and (job.force or p.pair_id in replaced or _may_help(p, row))
@@ -105,9 +108,10 @@ def prepare_rerun(job: RerunJob) -> Selection:
         options=options,
         roots=roots,
         night=family.first.night,
+        scheduled=scheduled or datetime.now(UTC),
         parent=family.last if job.run_id is None else _named(family, job.run_id),
     )
-    return Selection(family, chosen, withheld, submission(store, request), unmatched)
+    return Selection(family, chosen, withheld, submission(request), unmatched)
 
 
 def _named(family: Family, run_id: str) -> RunRecord:

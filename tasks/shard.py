@@ -20,7 +20,7 @@ from tasks.records.pair import Attempt, Pair
 from tasks.records.reasons import PairError, Reason
 from tasks.records.run import RunRecord
 from tasks.results import commit_shard
-from tasks.store import Store
+from tasks.store import open_store
 from tasks.worker import Listener, Order, Worker, WorkerLost
 
 
@@ -30,7 +30,6 @@ class Bench:
 
     root: str
     run: RunRecord
-    store: Store
     lookup: Callable[[list[str]], dict[str, Served]]
     finished: Callable[[Attempt], None]  # hears of every attempt as it comes in
     working: Callable[[str, tuple[int, ...]], None]  # hears of the stage and rows that a worker has in hand
@@ -84,7 +83,7 @@ def run_shard(bench: Bench, shard: Shard, context: dict[str, Any]) -> list[Attem
     done = compute(bench, shard)
     if done:
         try:
-            commit_shard(bench.store, Layout(bench.root), bench.run, shard.number, done, machine() | context)
+            commit_shard(open_store(bench.root), Layout(bench.root), bench.run, shard.number, done, machine() | context)
         except Exception as error:
             bench.shard_failed(error)  # its pairs stay open
             raise

@@ -9,7 +9,6 @@ from tasks.decoding import DecodePool
 from tasks.records.pair import Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.roots import Roots, place
-from tasks.store import open_store
 from tasks.stylise import Restyled, load, transfer_batch, write
 from tasks.transfer.pipeline import Outcome, Step
 from tasks.worker import devices
@@ -27,7 +26,7 @@ def restyle_files(
     roots = Roots.resolve([str(place(str(Path(i.uri).resolve().parent))) for i in inputs])
     pair = Pair(0, None, files, "optimise", params)
     try:
-        loaded = load(pair, open_store(files[0].uri), roots, pool)
+        loaded = load(pair, roots, pool)
     finally:
         pool.close()
 

@@ -1,7 +1,7 @@
 """Prepare a run, without writing anything, and record it, with which it begins to exist."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,29 +11,34 @@ import pyarrow as pa
 from tasks.attempts import served_by
 from tasks.layout import Layout
 from tasks.lineage import code_version
-from tasks.manifest import Manifest, read_manifest
+from tasks.manifest import Manifest, await_manifest
 from tasks.overrides import ParamsInvalid, checked
 from tasks.plan import Plan, Served, look_up, make_plan
 from tasks.records import schema
 from tasks.records.pair import Pair
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import UsageError
-from tasks.records.run import Job, Options, RunRecord, new_run_id, night_of
+from tasks.records.run import Job, Options, RunRecord, new_run_id
+from tasks.records.texts import next_time, night_of, seconds_of
 from tasks.results import parquet_bytes, read_results, rows_of
 from tasks.roots import Roots, place
 from tasks.store import Store, open_store
+from tasks.store.probe import probe
 
 
 @dataclass(frozen=True)
 class Submission:
     """A run that is planned: what will be computed, what is skipped, and what serves a pair by its key."""
 
-    store: Store
     root: str
     run: RunRecord
     manifest: pa.Table
     plan: Plan
     done: Mapping[str, Served]
+
+    @property
+    def store(self) -> Store:
+        return open_store(self.root)
 
     @property
     def layout(self) -> Layout:
@@ -58,6 +63,7 @@ class Request:
     options: Options
     roots: Roots
     night: str
+    scheduled: datetime
     parent: RunRecord | None = None
 
 
@@ -71,16 +77,23 @@ def allowed_roots(folder: str, root: str, options: Options) -> Roots:
     return Roots.resolve(uris)
 
 
-def prepare_nightly(job: Job, scheduled: datetime | None = None) -> Submission:
-    """Plan a run over a manifest. Raises UsageError where the manifest as a whole is wrong; writes nothing."""
-    night = str(night_of(scheduled or datetime.now(UTC), job.options.timezone))
+def prepare_nightly(
+    job: Job, scheduled: datetime | None = None, tell: Callable[[str], None] = lambda text: None
+) -> Submission:
+    """Plan a run over a manifest. Raises UsageError where the manifest as a whole is wrong; writes nothing.
+
+    `scheduled` dates the night (now, where nobody has scheduled the run); `tell` hears what is waited for.
+    """
+    scheduled = scheduled or datetime.now(UTC)
+    night = job.night or str(night_of(scheduled, job.options.timezone))
     root, uri = place(job.root), place(job.manifest.replace("{night}", night))
-    store = open_store(root)
-    manifest = read_manifest(open_store(uri), uri, job.parameters)
-    return submission(store, request_of(manifest, root, job.parameters, job.options, night))
+    manifest = await_manifest(open_store(uri), uri, job.parameters, seconds_of(job.wait), tell)
+    return submission(request_of(manifest, root, job.parameters, job.options, night, scheduled))
 
 
-def request_of(manifest: Manifest, root: str, parameters: Parameters, options: Options, night: str) -> Request:
+def request_of(
+    manifest: Manifest, root: str, parameters: Parameters, options: Options, night: str, scheduled: datetime
+) -> Request:
     return Request(
         root=root,
         manifest_uri=manifest.uri,
@@ -91,13 +104,14 @@ def request_of(manifest: Manifest, root: str, parameters: Parameters, options: O
         options=options,
         roots=allowed_roots(manifest.folder, root, options),
         night=night,
+        scheduled=scheduled,
     )
 
 
-def submission(store: Store, request: Request) -> Submission:
+def submission(request: Request) -> Submission:
     """Look up the inputs, skip what is done, cut shards, and name the run."""
-    options = request.options
-    pairs = look_up(request.pairs, store, request.roots)
+    options, store = request.options, open_store(request.root)
+    pairs = look_up(request.pairs, request.roots)
     done = read_results(store, Layout(request.root))
     done = done[done["status"] == "ok"]
     plan = make_plan(
@@ -109,6 +123,7 @@ def submission(store: Store, request: Request) -> Submission:
         parent_run_id=request.parent.run_id if request.parent else None,
         root_run_id=request.parent.root_run_id if request.parent else run_id,
         night=request.night,
+        closes_at=next_time(options.until, request.scheduled, options.timezone),
         created_at=datetime.now(UTC),
         manifest_uri=request.manifest_uri,
         manifest_sha256=request.manifest_sha256,
@@ -124,12 +139,16 @@ def submission(store: Store, request: Request) -> Submission:
     by_key: dict[str, Served] = {}
     for row in rows_of(done):
         by_key.setdefault(row["pair_key"], row)
-    return Submission(store, request.root, run, request.table, plan, by_key)
+    return Submission(request.root, run, request.table, plan, by_key)
 
 
 def record(submission: Submission) -> None:
-    """Write manifest.parquet, skipped.parquet and last run.json: from now on the run exists."""
+    """Write manifest.parquet, skipped.parquet and last run.json: from now on the run exists.
+
+    Raises OutOfReach where the store is not one to entrust results to.
+    """
     store, layout, run = submission.store, submission.layout, submission.run
+    probe(store, submission.root)
     store.create(layout.run(run.run_id, "manifest.parquet"), parquet_bytes(submission.manifest))
     rows: list[dict[str, Any]] = [
         {

@@ -1,5 +1,6 @@
 """Real servers for tests, on loopback, stopped by their process."""
 
+import json
 import os
 import socket
 import subprocess
@@ -29,18 +30,69 @@ def prefect_server_at(port: int, log: Path, environment: dict[str, str]) -> Iter
             env=os.environ | environment,
         )
     try:
-        until = time.monotonic() + 120
-        while not _answers(f"http://127.0.0.1:{port}/api/health"):
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < until, "the Prefect server did not come up in 120 s"
-            time.sleep(0.2)
+        _wait_for(f"http://127.0.0.1:{port}/api/health", server, log)
         yield server
     finally:
-        server.terminate()
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
+        stop(server)
+
+
+def free_s3_ports() -> list[int]:
+    """Ports for master, volume, filer and S3, whose gRPC twins (10000 above) are free as well."""
+    found: list[int] = []
+    while len(found) < 4:
+        port = free_port()
+        if port < 50_000 and port not in found and not _listens(port + 10_000):
+            found.append(port)
+    return found
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def s3_server_at(ports: list[int], folder: Path, key: str, secret: str) -> Iterator[subprocess.Popen[bytes]]:
+    """SeaweedFS (master, volume, filer, S3) on loopback, with one identity that may do everything."""
+    (folder / "data").mkdir(parents=True)
+    identity = {
+        "name": "tests",
+        "credentials": [{"accessKey": key, "secretKey": secret}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    master, volume, filer, s3 = ports
+    command = [
+        Path(sys.executable).with_name("weed"), "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1", f"-master.port={master}", f"-volume.port={volume}", "-filer", f"-filer.port={filer}",
+        "-s3", f"-s3.port={s3}", f"-s3.config={folder / 's3.json'}", "-s3.iam=false", "-s3.port.iceberg=0",
+        "-s3.port.lance=0", "-volume.max=0", "-master.volumeSizeLimitMB=1024", "-master.telemetry=false",
+    ]  # fmt: skip
+    log = folder / "server.log"
+    with log.open("wb") as sink:
+        server = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        _wait_for(f"http://127.0.0.1:{s3}/healthz", server, log)
+        yield server
+    finally:
+        stop(server, 2)  # it waits for clients that keep their connections
+
+
+def stop(server: subprocess.Popen[bytes], seconds: float = 20) -> None:
+    server.terminate()
+    try:
+        server.wait(seconds)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
+    while not _answers(url):
+        assert server.poll() is None, log.read_text()
+        assert time.monotonic() < until, f"{url} did not answer in {seconds} s\n{log.read_text()[-2000:]}"
+        time.sleep(0.2)
 
 
 def _answers(url: str) -> bool:

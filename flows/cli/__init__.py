@@ -69,7 +69,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: every outcome ends in one of the exit codes above."""
-    from tasks.records.reasons import OutOfReach, PairError, UsageError
+    from tasks.records.reasons import OutOfReach, PairError, Reason, UsageError
 
     try:
         code = cli.main(standalone_mode=False)
@@ -79,7 +79,7 @@ def main() -> None:
     except UsageError as error:
         code = _say(str(error), 2)
     except PairError as error:
-        code = _say(f"{error.message} ({error.reason})", 1)
+        code = _say(f"{error.message} ({error.reason})", 4 if error.reason is Reason.STORAGE else 1)
     except OutOfReach as error:
         code = _say(str(error), 4)
     except (KeyboardInterrupt, click.Abort):

@@ -83,7 +83,7 @@ def validate(manifest: str, probe: bool, allow: tuple[str, ...], as_json: bool) 
     audio: dict[str, Any] = {}
     if probe:
         roots = allowed_roots(read.folder, place(settings.root), settings.options)
-        probed = probe_audio(read, settings.parameters, store, roots)
+        probed = probe_audio(read, settings.parameters, roots)
         faults = sorted([*faults, *probed.faults], key=lambda fault: fault.row)
         audio = probed.audio
     if as_json:

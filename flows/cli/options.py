@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from flows.config import FIELDS, fields_of, kind_of, parsed
 from tasks.records.parameters import Parameters
-from tasks.records.run import Options
+from tasks.records.run import Connection, Job, Options
 
 Command = Callable[..., Any]
 PLAIN = {int: click.INT, float: click.FLOAT, str: click.STRING}
@@ -29,7 +29,8 @@ def field_options(fields: dict[str, FieldInfo]) -> Callable[[Command], Command]:
 
 parameter_options = field_options(fields_of(Parameters))
 run_options = field_options(fields_of(Options))
-root_option = field_options({"root": FIELDS["root"]})
+root_option = field_options({"root": FIELDS["root"], **fields_of(Connection)})
+job_options = field_options({name: Job.model_fields[name] for name in ("night", "wait")})
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
 
 

@@ -19,7 +19,7 @@ from tasks.records.pair import Fault
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError, Reason, UsageError, remedy
 from tasks.roots import Roots
-from tasks.store import Store
+from tasks.store import open_store
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif"})
 
@@ -91,7 +91,7 @@ class Probed:
     faults: list[Fault]
 
 
-def probe_audio(manifest: Manifest, base: Parameters, store: Store, roots: Roots) -> Probed:
+def probe_audio(manifest: Manifest, base: Parameters, roots: Roots) -> Probed:
     """Open every input of a manifest once: existence, format, duration, rate, channels, silence."""
     pairs = [pair for pair in manifest.pairs(base) if not pair.faults]
     uris = sorted({i.uri for pair in pairs for i in pair.inputs})
@@ -99,7 +99,7 @@ def probe_audio(manifest: Manifest, base: Parameters, store: Store, roots: Roots
     def one(uri: str) -> AudioInfo | PairError:
         try:
             roots.check(uri)
-            return probe(store.read(uri, allowed=roots).data)
+            return probe(open_store(uri).read(uri, allowed=roots).data)
         except PairError as error:
             return error
 

@@ -16,12 +16,16 @@ from tasks.overrides import ParamsInvalid, resolve
 from tasks.records import schema
 from tasks.records.pair import Fault, Input, Pair
 from tasks.records.parameters import Parameters
-from tasks.records.reasons import PairError, UsageError
+from tasks.records.reasons import PairError, Reason, UsageError
 from tasks.roots import canonical_uri
 from tasks.store import Store
 
 MAX_ROWS = 10_000_000
 REQUIRED = ("pair_id", "content_uri")
+
+
+class NoManifest(UsageError):
+    """There is nothing at the manifest's URI: it may come yet."""
 
 
 @dataclass
@@ -74,18 +78,20 @@ def manifest_of(uri: str, folder: str, sha256: str, table: pa.Table, base: Param
 
 
 def _blobs(store: Store, uri: str) -> list[Any]:
-    if store.stat(uri) is None:
-        names = [name for name, _ in store.list(uri) if name.endswith(".parquet")]
-        if not names:
-            raise UsageError(
-                f"no manifest at {uri}: there is no such file and no folder with parquet files. "
-                "Build one with `gramophone manifest build CONTENT_DIR STYLE_DIR -o manifest.parquet`."
-            )
-        return [store.read(name) for name in names]
     try:
-        return [store.read(uri)]
+        if store.stat(uri) is not None:
+            return [store.read(uri)]
+        names = [name for name, _ in store.list(uri) if name.endswith(".parquet")]
+        if names:
+            return [store.read(name) for name in names]
     except PairError as error:
+        if error.reason is Reason.STORAGE:
+            raise
         raise UsageError(f"cannot read the manifest {uri}: {error.message}") from error
+    raise NoManifest(
+        f"no manifest at {uri}: there is no such file and no folder with parquet files. "
+        "Build one with `gramophone manifest build CONTENT_DIR STYLE_DIR -o manifest.parquet`."
+    )
 
 
 def _row_groups(uri: str, data: bytes) -> Iterator[pa.Table]:

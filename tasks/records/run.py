@@ -1,28 +1,15 @@
 """A run: what was asked (run.json) and how it ended (end.json)."""
 
-import re
 import secrets
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.records.parameters import Parameters
 from tasks.records.schema import SCHEMA_VERSION
-
-
-def _timezone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError(f"{name!r} is not a time zone; use a name such as Europe/Berlin or UTC")
-    return name
-
-
-def _number_or_share(text: str) -> str:
-    if not re.fullmatch(r"(\d+|\d+(\.\d+)?%)?", text):
-        raise ValueError("is neither a number of pairs, such as 12, nor a share of them, such as 5%")
-    return text
+from tasks.records.texts import Address, Date, Duration, NumberOrShare, TimeOfDay, Timezone
 
 
 class Options(BaseModel):
@@ -44,16 +31,26 @@ class Options(BaseModel):
     timeout_seconds: float = Field(
         600, ge=1, le=86_400, description="a worker that shows no progress for so long is replaced, seconds"
     )
-    max_failures: Annotated[str, AfterValidator(_number_or_share)] = Field(
-        "", description="stop when more pairs failed than N or P%; empty: never"
-    )
-    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
-        "UTC", description="time zone in which a night is dated"
+    max_failures: NumberOrShare = Field("", description="stop when more pairs failed than N or P%; empty: never")
+    timezone: Timezone = Field("UTC", description="time zone in which a night is dated and --until is meant")
+    until: TimeOfDay = Field(
+        "", description="no new shard after this time of day, HH:MM; what is left waits for a rerun; empty: go on"
     )
     force: bool = Field(False, description="compute also what is done already")
     allow: tuple[str, ...] = Field((), description="further places that inputs may come from, as URIs")
     allow_defaults: bool = Field(
         True, description="inputs may come from the manifest's folder, the root and the working directory"
+    )
+
+
+class Connection(BaseModel):
+    """Where buckets are. Credentials are no setting: they come from the environment or the machine's role."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    s3_endpoint: Address = Field("", description="address of the S3 server; empty: AWS")
+    s3_region: str = Field(
+        "", pattern=r"^[a-z0-9-]*$", description="region of the buckets; empty: as AWS is configured"
     )
 
 
@@ -67,6 +64,10 @@ class Job(BaseModel):
     )
     root: str = Field(
         "gramophone-data", min_length=1, description="URI under which results, audio and runs are written"
+    )
+    night: Date = Field("", description="date of the night, YYYY-MM-DD; empty: that of the scheduled start")
+    wait: Duration = Field(
+        "", description="how long to wait for a manifest that is not there yet: 90s, 30m, 2h; empty: not at all"
     )
     parameters: Parameters = Field(default_factory=Parameters, description="parameters of every pair")
     options: Options = Field(default_factory=Options, description="how the run is carried out")
@@ -82,6 +83,7 @@ class RunRecord(BaseModel):
     parent_run_id: str | None = None
     root_run_id: str  # the run that began the family of reruns: itself, when it is no rerun
     night: str
+    closes_at: datetime | None = None  # no new shard from then on
     created_at: datetime
     manifest_uri: str
     manifest_sha256: str
@@ -103,6 +105,7 @@ class Stop(StrEnum):
     PREEMPTED = "preempted"  # the machine: SIGTERM
     MAX_FAILURES = "max_failures"
     STORAGE = "storage"
+    UNTIL = "until"  # the time of day was reached after which no shard begins
 
 
 class EndRecord(BaseModel):
@@ -122,8 +125,3 @@ def new_run_id(now: datetime | None = None) -> str:
     """Sortable by time, to the millisecond: 20261124T023000123-7f3a."""
     now = now or datetime.now(UTC)
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{secrets.token_hex(2)}"
-
-
-def night_of(moment: datetime, timezone: str) -> date:
-    """The date of a run's scheduled start in `timezone`."""
-    return moment.astimezone(ZoneInfo(timezone)).date()

@@ -16,7 +16,7 @@ from tasks.records.pair import Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError
 from tasks.roots import Roots
-from tasks.store import Store
+from tasks.store import open_store
 from tasks.transfer import quality
 from tasks.transfer.buckets import minimum_samples
 from tasks.transfer.pipeline import Item
@@ -78,13 +78,13 @@ def sound_of(clip: Clip) -> Sound:
     return Sound(samples * ratio(WORKING_LUFS - lufs) if math.isfinite(lufs) else samples, lufs)
 
 
-def load(pair: Pair, store: Store, roots: Roots, pool: DecodePool) -> Loaded:
+def load(pair: Pair, roots: Roots, pool: DecodePool) -> Loaded:
     """Read and decode the inputs of a pair. Raises PairError, naming the input."""
     assert pair.params is not None
     started_at, clock = datetime.now(UTC), time.perf_counter()
     sounds, inputs = {}, []
     for given in pair.inputs:
-        blob = _told(f"{given.role}: ", partial(store.read, given.uri, etag=given.etag, allowed=roots))
+        blob = _told(f"{given.role}: ", partial(open_store(given.uri).read, given.uri, etag=given.etag, allowed=roots))
         decoding = partial(pool.decode, blob.data, **decode_options(given, pair.params))
         clip = _told(f"{given.role} {given.uri} ", decoding)
         inputs.append(replace(given, etag=blob.etag, sha256=blob.sha256))

@@ -52,7 +52,7 @@ class Stylist:
         def one(pair: Pair) -> Loaded | Attempt:
             started_at = datetime.now(UTC)
             try:
-                return load(pair, self.store, roots, self.pool)
+                return load(pair, roots, self.pool)
             except Exception as error:  # one pair fails alone, whatever it is
                 return attempts.failed(pair, error, started_at)
 

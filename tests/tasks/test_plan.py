@@ -11,7 +11,6 @@ from tasks.records import schema
 from tasks.records.pair import Input, Pair
 from tasks.records.reasons import Reason
 from tasks.roots import Roots
-from tasks.store import open_store
 
 NONE = schema.RESULTS.empty_table().to_pandas()
 
@@ -83,9 +82,8 @@ def test_inputs_are_looked_up_and_those_outside_the_roots_are_refused(tmp_path):
         return Pair(0, "p", (Input("content", f"file://{uri}"),), "optimise", checked({}))
 
     roots = Roots.resolve([f"file://{inside}"])
-    store = open_store(f"file://{tmp_path}")
     good, missing, bad, linked = look_up(
-        [of(inside / "a.wav"), of(inside / "b.wav"), of(outside / "a.wav"), of(inside / "link.wav")], store, roots
+        [of(inside / "a.wav"), of(inside / "b.wav"), of(outside / "a.wav"), of(inside / "link.wav")], roots
     )
     assert good.content.etag.startswith("3-")
     assert not missing.faults

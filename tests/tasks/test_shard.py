@@ -14,7 +14,6 @@ from tasks.records.pair import Attempt, Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.records.run import Options, RunRecord
 from tasks.shard import Bench, compute, device_lock
-from tasks.store import open_store
 from tasks.worker import Worker
 
 
@@ -52,7 +51,7 @@ def bench(store_root):
     )  # fmt: skip
     seen = []
     found = Bench(
-        root=store_root, run=run, store=open_store(store_root), lookup=lambda keys: {}, finished=seen.append,
+        root=store_root, run=run, lookup=lambda keys: {}, finished=seen.append,
         working=lambda stage, rows: None, shard_failed=lambda error: None, stopping=lambda: False,
         workers=[Worker("cpu", 1, poisoned)],
     )  # fmt: skip

@@ -73,8 +73,8 @@ def failed(name, row, reason=Reason.DECODE_ERROR):
 
 
 @pytest.fixture
-def history(store_root):
-    return History(store_root)
+def history(any_root):
+    return History(any_root)
 
 
 def test_the_first_ok_stands_else_the_newest_failure(history):

@@ -113,7 +113,7 @@ def test_the_losses_are_those_of_the_written_file(stylist, folder):
     values = by_row(emitted)[0]
     written, _ = soundfile.read(values["audio_uri"].removeprefix("file://"), dtype="float32")
     level = torch.from_numpy(written) * 10 ** (-values["gain_db"] / 20)
-    loaded = stylise.load(one, made.store, Roots((f"file://{folder}",)), made.pool)
+    loaded = stylise.load(one, Roots((f"file://{folder}",)), made.pool)
     again = quality.relative_losses(level, loaded.content.samples, loaded.style.samples, loaded.settings)
     assert again == pytest.approx((values["content_loss"], values["style_loss"]), rel=1e-5)  # float32, one rounding
 
@@ -175,7 +175,7 @@ def test_asked_to_stop_it_stops_between_evaluations_and_what_was_emitted_stays(s
 @pytest.fixture
 def loaded(folder, store_root, pool):
     roots = Roots.resolve([f"file://{folder}"])
-    return [stylise.load(pair(folder, n), open_store(store_root), roots, pool) for n in range(8)]
+    return [stylise.load(pair(folder, n), roots, pool) for n in range(8)]
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(loaded, monkeypatch):

@@ -3,7 +3,8 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from tasks.records.run import Job, Options, new_run_id, night_of
+from tasks.records.run import Job, Options, new_run_id
+from tasks.records.texts import night_of
 
 
 def test_run_ids_sort_by_time():

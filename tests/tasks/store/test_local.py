@@ -1,25 +1,20 @@
-"""Objects are read whole or not at all, and created once or not at all."""
+"""Folders: writers that are killed, disks that are full, links that are turned."""
 
-import copy
-import errno
-import hashlib
 import os
-import pickle
 import random
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tasks.records.reasons import PairError, Reason, UsageError
+from tasks.records.reasons import Reason
 from tasks.roots import Roots, local_path
-from tasks.store import MAX_REQUESTS, AlreadyExists, LocalStore, join, open_store, sweep, with_retries
+from tasks.store import AlreadyExists, join, open_store, sweep
+from tests.tasks.store.support import child, names, refusal
 
 
 @pytest.fixture
@@ -32,231 +27,6 @@ def uri(store_root):
     return join(store_root, "results", "shard-00001.parquet")
 
 
-def names(store, prefix):
-    return [found.removeprefix(prefix + "/") for found, _ in store.list(prefix)]
-
-
-def refusal(operation):
-    with pytest.raises(PairError) as caught:
-        operation()
-    return caught.value
-
-
-def child(code, *arguments, timeout=60, **options):
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **options)
-
-
-# --- every store ----------------------------------------------------------------------------------
-
-
-def test_what_was_created_is_read_with_its_digest(store, uri):
-    store.create(uri, b"one")
-    blob = store.read(uri)
-    assert (blob.uri, blob.data, blob.sha256) == (uri, b"one", hashlib.sha256(b"one").hexdigest())
-    assert store.stat(uri).size == 3
-    assert store.stat(uri).etag == blob.etag
-    assert store.read(uri, etag=blob.etag) == blob
-
-
-def test_an_empty_object_is_an_object(store, uri):
-    store.create(uri, b"")
-    assert store.read(uri).data == b""
-
-
-def test_what_is_there_is_not_created_again(store, uri):
-    store.create(uri, b"one")
-    with pytest.raises(AlreadyExists):
-        store.create(uri, b"two")
-    assert store.read(uri).data == b"one"
-
-
-def test_a_commit_is_ours_or_somebody_elses(store, uri):
-    assert store.commit(uri, b"ours")
-    assert store.commit(uri, b"ours"), "the same bytes: the answer was lost, the object is ours"
-    assert not store.commit(uri, b"theirs"), "other bytes: it is somebody else's"
-    assert store.read(uri).data == b"ours"
-
-
-def test_of_many_threads_one_creates(store, store_root):
-    def attempt(uri, number, gate):
-        gate.wait()
-        try:
-            store.create(uri, b"%d" % number * 1000)
-        except AlreadyExists:
-            return None
-        return number
-
-    with ThreadPoolExecutor(12) as pool:
-        for turn in range(20):
-            uri, gate = join(store_root, f"race-{turn}"), threading.Barrier(12)
-            won = [n for n in pool.map(lambda n, u=uri, g=gate: attempt(u, n, g), range(12)) if n is not None]
-            assert len(won) == 1
-            assert store.read(uri).data == b"%d" % won[0] * 1000
-
-
-RACER = """
-import sys, time
-from tasks.store import AlreadyExists, join, open_store
-root, me, start = sys.argv[1], sys.argv[2], float(sys.argv[3])
-store = open_store(root)
-time.sleep(max(0, start - time.time()))
-for turn in range(60):
-    try:
-        store.create(join(root, f"race-{turn:02}"), me.encode() * 5000)
-        print(turn)
-    except AlreadyExists:
-        pass
-"""
-
-
-def test_of_many_processes_one_creates(store, store_root):
-    start = time.time() + 1.5
-    with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda me: child(RACER, store_root, me, start), "abcd"))
-    assert [run.stderr for run in done] == [""] * 4
-    winners = {turn: me for me, run in zip("abcd", done, strict=True) for turn in map(int, run.stdout.split())}
-    assert sum(len(run.stdout.split()) for run in done) == len(winners) == 60
-    for turn, me in winners.items():
-        assert store.read(join(store_root, f"race-{turn:02}")).data == me.encode() * 5000
-
-
-def test_derived_objects_may_be_replaced(store, uri):
-    store.replace(uri, b"one")
-    store.replace(uri, b"two")
-    assert store.read(uri).data == b"two"
-    assert names(store, uri.rsplit("/", 1)[0]) == ["shard-00001.parquet"]
-
-
-def test_what_was_replaced_is_not_the_version_that_was_planned(store, uri):
-    store.create(uri, b"one")
-    planned = store.stat(uri).etag
-    store.replace(uri, b"another")
-    assert refusal(lambda: store.read(uri, etag=planned)).reason is Reason.INPUT_CHANGED
-
-
-def test_what_is_missing_is_said(store, uri):
-    assert store.stat(uri) is None
-    error = refusal(lambda: store.read(uri))
-    assert error.reason is Reason.INPUT_MISSING
-    assert "shard-00001.parquet" in error.message
-
-
-def test_a_limit_bounds_what_is_read(store, uri):
-    store.create(uri, b"x" * 1000)
-    error = refusal(lambda: store.read(uri, limit=999))
-    assert error.reason is Reason.INPUT_TOO_LONG
-    assert "1,000 bytes" in error.message
-    assert store.read(uri, limit=1000).data == b"x" * 1000
-
-
-def test_a_listing_is_sorted_and_complete(store, store_root):
-    given = ["b/2", "b/10", "a", "b.x", "b/c/d", "z ä [1] 100%#.wav"]
-    for name in given:
-        store.create(join(store_root, name), name.encode())
-    assert names(store, store_root) == sorted(given)
-    assert names(store, join(store_root, "b")) == ["10", "2", "c/d"]
-    assert [found.size for _, found in store.list(store_root)] == [len(name.encode()) for name in sorted(given)]
-
-
-def test_a_listing_leaves_out_what_is_hidden(store, store_root):
-    for name in (".hidden", "_marker", "a/.hidden/b", "a/_old/b", "a/seen"):
-        store.create(join(store_root, name), b"")
-    assert names(store, store_root) == ["a/seen"]
-
-
-def test_a_listing_of_nothing_is_empty(store, store_root):
-    assert names(store, join(store_root, "nowhere")) == []
-
-
-def test_what_is_deleted_is_gone_and_may_be_deleted_again(store, uri):
-    store.create(uri, b"one")
-    store.delete(uri)
-    store.delete(uri)
-    assert store.stat(uri) is None
-    store.create(uri, b"two")
-
-
-def test_a_store_does_not_travel(store):
-    for attempt in (pickle.dumps, copy.copy):
-        with pytest.raises(TypeError, match="built where it is used"):
-            attempt(store)
-
-
-@pytest.mark.parametrize("root", ["s3://music", "http://music", "music", "gs://music", "/music"])
-def test_a_place_that_is_no_store_is_refused(root):
-    with pytest.raises(UsageError):
-        open_store(root)
-
-
-# --- retries --------------------------------------------------------------------------------------
-
-
-def failing(times, error):
-    calls = []
-
-    def operation():
-        calls.append(None)
-        if len(calls) <= times:
-            raise error
-        return len(calls)
-
-    return operation, calls
-
-
-def test_a_passing_fault_is_repeated_with_growing_pauses():
-    operation, _ = failing(4, OSError(errno.ESTALE, "stale"))
-    pauses = []
-    assert with_retries(operation, lambda error: True, pauses.append) == 5
-    assert len(pauses) == 4
-    assert all(0 <= pause <= 0.2 * 2**number for number, pause in enumerate(pauses))
-
-
-def test_a_lasting_fault_costs_six_requests():
-    operation, calls = failing(99, OSError(errno.ESTALE, "stale"))
-    with pytest.raises(OSError, match="stale"):
-        with_retries(operation, lambda error: True, lambda pause: None)
-    assert len(calls) == MAX_REQUESTS == 6
-
-
-def test_a_fault_that_stays_is_not_repeated():
-    operation, calls = failing(99, PermissionError("no"))
-    with pytest.raises(PermissionError):
-        with_retries(operation, lambda error: False, lambda pause: None)
-    assert len(calls) == 1
-
-
-class Forgetful(LocalStore):
-    """A store whose first answer to a creation is lost, after it was carried out, or before."""
-
-    def __init__(self, carried_out):
-        self.carried_out, self.forgotten = carried_out, False
-
-    def _create(self, uri, data):
-        if not self.forgotten:
-            self.forgotten = True
-            if self.carried_out:
-                super()._create(uri, data)
-            raise OSError(errno.ETIMEDOUT, "timed out")
-        super()._create(uri, data)
-
-
-@pytest.mark.parametrize("carried_out", [True, False])
-def test_a_lost_answer_to_a_creation_is_no_fault(uri, carried_out):
-    store = Forgetful(carried_out)
-    store.create(uri, b"one")
-    assert store.read(uri).data == b"one"
-
-
-def test_a_lost_answer_does_not_claim_what_somebody_else_created(uri):
-    open_store(uri).create(uri, b"theirs")
-    with pytest.raises(AlreadyExists):
-        Forgetful(carried_out=False).create(uri, b"ours")
-
-
-# --- folders of this machine ----------------------------------------------------------------------
-
-
 @pytest.fixture
 def folder(store_root):
     path = local_path(store_root)
@@ -266,7 +36,7 @@ def folder(store_root):
 
 KILLED_AT = """
 import os, signal, sys
-from tasks import store as module
+from tasks.store import local as module, open_store
 uri, step, moment = sys.argv[1:]
 holder = module.Path if step == "unlink" else os
 real = getattr(holder, step)
@@ -275,7 +45,7 @@ def deadly(*arguments, **options):
         real(*arguments, **options)
     os.kill(os.getpid(), signal.SIGKILL)
 setattr(holder, step, deadly)
-module.open_store(uri).create(uri, b"x" * 3_000_000)
+open_store(uri).create(uri, b"x" * 3_000_000)
 """
 
 
