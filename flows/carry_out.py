@@ -1,15 +1,21 @@
 """Carry out a planned run: record it, fan out its shards, judge it. What nightly and rerun have in common."""
 
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.board import Board
 from flows.fanout import fan_out
 from flows.limits import Limits
 from flows.outcome import conclude, state_of
 from flows.session import Session
+from tasks.records.pair import Attempt
+from tasks.records.run import RunRecord, Stop
 from tasks.shard import Bench
 from tasks.standing import at_work
 from tasks.steps import record_step, whole
@@ -21,23 +27,51 @@ task_runner: Any = ThreadPoolTaskRunner(max_workers=MAX_DEVICES)
 
 
 def carry_out(submission: Submission, session: Session, withheld: int = 0) -> State[Any]:
-    run = submission.run
+    run, log = submission.run, get_run_logger()
     workers = [Worker(device, run.options.threads) for device in devices(run.options.device)]
-    limits = Limits(run, session)
+    limits, board = Limits(run, session), Board(submission, flow_run.id)
+
+    def finished(shard: int, attempt: Attempt) -> None:
+        tell(run, shard, attempt)
+        board.count(attempt)
+        limits.finished(attempt)
+
     bench = Bench(
         root=submission.root,
         run=run,
         lookup=submission.lookup,
-        finished=limits.finished,
+        finished=finished,
         working=session.on_work,
         shard_failed=limits.shard_failed,
         stopping=session.stopping,
         workers=workers,
     )
+    log.info(
+        "run %s: %d pairs of %s in %d shards, %d skipped, night %s",
+        run.run_id, run.pairs - run.skipped, run.manifest_uri, run.shards, run.skipped, run.night,
+    )  # fmt: skip
     with session.catching_signals(), at_work(run.run_id), closing(bench):
         record_step(whole(submission))
         session.on_start(run)
-        fan_out(submission.plan.shards, bench, limit=len(workers))
-    end = conclude(submission, session.stop, withheld)
+        board.start()
+        if not fan_out(submission.plan.shards, bench, limit=len(workers), closed=lambda: is_closed(run)):
+            session.ask_to_stop(Stop.UNTIL)  # unless it stopped for another reason, which stands
+    end, frame = conclude(submission, session.stop, withheld)
     session.on_verdict(end)
+    log.info("run %s: %s", run.run_id, end.message)
+    board.close(end, frame)
     return state_of(end)
+
+
+def is_closed(run: RunRecord) -> bool:
+    """Whether the time has come after which no shard begins."""
+    return run.closes_at is not None and datetime.now(UTC) >= run.closes_at
+
+
+def tell(run: RunRecord, shard: int, attempt: Attempt) -> None:
+    """One line in the log for an attempt; called in the thread of its shard's task."""
+    log, where = get_run_logger(), (run.run_id, shard, attempt.values["pair_id"] or f"row {attempt.manifest_row}")
+    if attempt.ok:
+        log.debug("run %s shard %d pair %s: ok", *where)
+    else:
+        log.warning("run %s shard %d pair %s: %s: %s", *where, attempt.values["reason"], attempt.values["message"])

@@ -1,14 +1,13 @@
 """Run a flow inside the command line: progress, verdict, and an end even when the Prefect API is gone."""
 
 import os
-import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from flows.cli.show import Meter
+from flows.deadline import Deadline
 from flows.session import Session, hosting
 from tasks.records.reasons import OutOfReach, UsageError
 from tasks.records.run import EndRecord
@@ -32,18 +31,14 @@ def run_hosted(
 
     def on_verdict(end: EndRecord) -> None:
         verdicts.append(end)
-        timer.interval = SECONDS_AFTER_INTERRUPT if end.exit_code == 130 else SECONDS_AFTER_VERDICT
-        timer.start()
+        deadline.arm(SECONDS_AFTER_INTERRUPT if end.exit_code == 130 else SECONDS_AFTER_VERDICT, end.exit_code)
 
-    def leave() -> None:
+    def before_leaving() -> None:
         if verdicts[0].exit_code != 130:
             click.echo("the Prefect API does not answer; leaving with the verdict of the results", err=True)
         tell(verdicts[0])
-        sys.stdout.flush()
-        os._exit(verdicts[0].exit_code)
 
-    timer = threading.Timer(SECONDS_AFTER_VERDICT, leave)
-    timer.daemon = True
+    deadline = Deadline(before_leaving)
     session = Session(
         prepared=prepared,
         on_attempt=lambda attempt: meter.advance(note=""),
@@ -60,7 +55,7 @@ def run_hosted(
                 failure = _failure_of(state)
         except BaseException as error:
             failure = error
-    timer.cancel()
+    deadline.call_off()
     if not verdicts:
         raise _explained(failure) from failure
     tell(verdicts[0])

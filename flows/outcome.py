@@ -4,6 +4,7 @@ import contextlib
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import pandas as pd
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
@@ -24,18 +25,19 @@ STOPPED = {
     Stop.PREEMPTED: "ended by SIGTERM",
     Stop.MAX_FAILURES: "stopped: more pairs failed than --max-failures allows",
     Stop.STORAGE: "stopped: storage failed for good",
+    Stop.UNTIL: "stopped at the time of --until",
 }
 
 
-def conclude(submission: Submission, stop: Stop, withheld: int = 0) -> EndRecord:
-    """Judge a run by its results and write end.json.
+def conclude(submission: Submission, stop: Stop, withheld: int = 0) -> tuple[EndRecord, pd.DataFrame]:
+    """Judge a run by its results and write end.json; also returns its pairs.
 
     `withheld` pairs of a rerun were not tried again because nothing changed: they keep it from ending green.
     """
     store, layout, run = submission.store, submission.layout, submission.run
     frame = of_family(store, layout, Family((run,)))
     found, why = counts(frame), reasons(frame)
-    if found["open"] == 0 and stop in (Stop.CANCELLED, Stop.PREEMPTED):
+    if found["open"] == 0 and stop in (Stop.CANCELLED, Stop.PREEMPTED, Stop.UNTIL):
         stop = Stop.FINISHED  # all was done when the signal came
     done = found["ok"] == found["pairs"] and not withheld
     end = EndRecord(
@@ -49,7 +51,7 @@ def conclude(submission: Submission, stop: Stop, withheld: int = 0) -> EndRecord
     )
     with contextlib.suppress(AlreadyExists):
         store.create(layout.run(run.run_id, "end.json"), end.model_dump_json(indent=2).encode())
-    return end
+    return end, frame
 
 
 def sentence(found: dict[str, int], why: dict[str, int], stop: Stop, withheld: int = 0) -> str:

@@ -4,18 +4,27 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows import session
 from flows.carry_out import carry_out, task_runner
+from tasks.records.reasons import REFUSALS
 from tasks.rerun import RerunJob, Selection, prepare_rerun
 
 
-@flow(name="rerun", task_runner=task_runner, persist_result=False)
+def _asked() -> str:
+    return RerunJob.model_validate(flow_run.parameters["job"]).run_id or "the latest run"
+
+
+@flow(name="rerun", flow_run_name=lambda: f"rerun of {_asked()}", task_runner=task_runner, persist_result=False)
 def rerun(job: RerunJob = RerunJob()) -> State[Any]:  # noqa: B008 - the default is what the form shows
     """Compute what a run and its reruns have left."""
     here = session.current()
-    selection: Selection = here.prepared or prepare_rerun(job)
+    try:
+        selection: Selection = here.prepared or prepare_rerun(job, flow_run.scheduled_start_time)
+    except REFUSALS as error:
+        return Failed(message=str(error))
     withheld = len(selection.withheld)
     if selection.submission is not None:
         return carry_out(selection.submission, here, withheld)

@@ -1,5 +1,6 @@
 """What the command line and a flow share while a run goes on: the wish to stop, who listens, the verdict."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -8,9 +9,12 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+from flows.deadline import Deadline
 from tasks.records.pair import Attempt
 from tasks.records.run import EndRecord, RunRecord, Stop
 
+SECONDS_AFTER_VERDICT = 60.0
+"""What Prefect gets to take down a deployed run's final state; results are committed, the verdict stands."""
 SIGNALS = {signal.SIGINT: Stop.CANCELLED, signal.SIGTERM: Stop.PREEMPTED}
 
 
@@ -62,8 +66,13 @@ _current: Session | None = None
 
 
 def current() -> Session:
-    """The session of this process: the command line's, or a plain one under a Prefect worker."""
-    return _current or Session()
+    """The session of this process: the command line's, one for a Prefect worker's, or a plain one."""
+    return _current or (_under_a_worker() if "PREFECT__FLOW_RUN_ID" in os.environ else Session())
+
+
+def _under_a_worker() -> Session:
+    """A process of its own for one flow run: it ends soon after its verdict, whether the API hears of it or not."""
+    return Session(on_verdict=lambda end: Deadline().arm(SECONDS_AFTER_VERDICT, end.exit_code))
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class Bench:
     root: str
     run: RunRecord
     lookup: Callable[[list[str]], dict[str, Served]]
-    finished: Callable[[Attempt], None]  # hears of every attempt as it comes in
+    finished: Callable[[int, Attempt], None]  # hears of every attempt, and of its shard, as it comes in
     working: Callable[[str, tuple[int, ...]], None]  # hears of the stage and rows that a worker has in hand
     shard_failed: Callable[[Exception], None]  # hears of a shard that could not be committed
     stopping: Callable[[], bool]
@@ -94,7 +94,7 @@ def compute(bench: Bench, shard: Shard) -> list[Attempt]:
     """The attempts of a shard, not yet committed."""
     done = {pair.manifest_row: attempts.failed(pair, error) for pair in shard.pairs if (error := pair.error())}
     for attempt in done.values():
-        bench.finished(attempt)
+        bench.finished(shard.number, attempt)
     groups = [[pair for pair in shard.pairs if pair.manifest_row not in done]]
     tries: Counter[int] = Counter()
     while groups and not bench.stopping():
@@ -102,7 +102,7 @@ def compute(bench: Bench, shard: Shard) -> list[Attempt]:
         if not group:
             continue
         tries.update(pair.manifest_row for pair in group)
-        lost = _hand_over(bench, group, done)
+        lost = _hand_over(bench, shard.number, group, done)
         if lost is None:
             continue
         left = [pair for pair in group if pair.manifest_row not in done]
@@ -112,10 +112,10 @@ def compute(bench: Bench, shard: Shard) -> list[Attempt]:
     return list(done.values())
 
 
-def _hand_over(bench: Bench, group: list[Pair], done: dict[int, Attempt]) -> WorkerLost | None:
+def _hand_over(bench: Bench, shard: int, group: list[Pair], done: dict[int, Attempt]) -> WorkerLost | None:
     def keep(attempt: Attempt) -> None:
         done[attempt.manifest_row] = attempt
-        bench.finished(attempt)
+        bench.finished(shard, attempt)
 
     listener = Listener(
         attempt=keep,

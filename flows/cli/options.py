@@ -30,6 +30,7 @@ def field_options(fields: dict[str, FieldInfo]) -> Callable[[Command], Command]:
 parameter_options = field_options(fields_of(Parameters))
 run_options = field_options(fields_of(Options))
 root_option = field_options({"root": FIELDS["root"], **fields_of(Connection)})
+until_option = field_options({"until": FIELDS["until"]})
 job_options = field_options({name: Job.model_fields[name] for name in ("night", "wait")})
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
 

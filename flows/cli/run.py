@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from flows.cli import listing, show
-from flows.cli.options import json_option, parameter_options, root_option, run_options
-from flows.config import FIELDS, parsed, settle
+from flows.cli.options import job_options, json_option, parameter_options, root_option, run_options, until_option
+from flows.config import FIELDS, parsed, settle, validation_message
 from tasks.records.reasons import Reason, UsageError
 
 PREFECT_SETTINGS = {
@@ -16,7 +17,7 @@ PREFECT_SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
-    "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",  # the API hears it all
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }
 
@@ -27,21 +28,26 @@ PREFECT_SETTINGS = {
 @click.option(
     "--dry-run", is_flag=True, help="Check everything, say what would be done, skipped and why; write nothing."
 )
+@job_options
 @run_options
 @parameter_options
 @json_option
-def run(manifest: str, dry_run: bool, as_json: bool, **flags: Any) -> int:
+def run(manifest: str, dry_run: bool, as_json: bool, night: str | None, wait: str | None, **flags: Any) -> int:
     """Restyle every pair of MANIFEST that is not done yet.
 
     Results, audio and lineage are written under --root. Pairs that an earlier run has done with the same inputs and
-    parameters are skipped. In MANIFEST, {night} is replaced by tonight's date.
+    parameters are skipped. In MANIFEST, {night} is replaced by the date of the night.
     """
     settings = settle(flags)
     from tasks.records.run import Job
     from tasks.submit import prepare_nightly
 
-    job = Job(manifest=manifest, root=settings.root, parameters=settings.parameters, options=settings.options)
-    submission = prepare_nightly(job)
+    given = {"manifest": manifest, "root": settings.root, "night": night or "", "wait": wait or ""}
+    try:
+        job = Job(**given, parameters=settings.parameters, options=settings.options)
+    except ValidationError as error:
+        raise UsageError(validation_message(error)) from error
+    submission = prepare_nightly(job, tell=lambda text: click.echo(text, err=True))
     if dry_run:
         return listing.dry_run(submission, as_json)
     return _flow(lambda: _nightly(job), submission, submission, as_json)
@@ -59,6 +65,7 @@ def run(manifest: str, dry_run: bool, as_json: bool, **flags: Any) -> int:
 @click.option("--allow", multiple=True, help="A further place that inputs may come from; may be given again.")
 @click.option("--force", is_flag=True, help="Also permanent failures of which nothing has changed.")
 @click.option("--dry-run", is_flag=True, help="List what would be computed; write nothing.")
+@until_option
 @json_option
 def rerun(
     run_id: str | None, latest: bool, reasons: tuple[str, ...], sets: tuple[str, ...], manifest: str | None,
@@ -82,6 +89,7 @@ def rerun(
         set=dict(_assignment(text) for text in sets),
         allow=allow,
         force=force,
+        until=settings.options.until,
     )
     selection = prepare_rerun(job)
     if not as_json:

@@ -93,3 +93,7 @@ class UsageError(Exception):
 
 class OutOfReach(Exception):
     """Storage, server or device cannot be reached (exit code 4)."""
+
+
+REFUSALS = (UsageError, OutOfReach, PairError)
+"""What keeps a run from being planned: nothing was written, and the message says what to do."""

@@ -51,7 +51,7 @@ def bench(store_root):
     )  # fmt: skip
     seen = []
     found = Bench(
-        root=store_root, run=run, lookup=lambda keys: {}, finished=seen.append,
+        root=store_root, run=run, lookup=lambda keys: {}, finished=lambda shard, attempt: seen.append(attempt),
         working=lambda stage, rows: None, shard_failed=lambda error: None, stopping=lambda: False,
         workers=[Worker("cpu", 1, poisoned)],
     )  # fmt: skip
