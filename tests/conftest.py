@@ -36,7 +36,7 @@ if not S3_ROOT:
     for name in [n for n in os.environ if n.startswith("AWS_")]:
         del os.environ[name]
     os.environ |= {
-        "AWS_ACCESS_KEY_ID": "gramophone-tests",
+        "AWS_ACCESS_KEY_ID": "key-of-the-tests",
         "AWS_SECRET_ACCESS_KEY": "canary-9d1f0c7e",
         "GRAMOPHONE_S3_ENDPOINT": f"http://127.0.0.1:{S3_PORTS[3]}",
         "GRAMOPHONE_S3_REGION": "us-east-1",

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 import s3fs
+from aiobotocore.httpsession import AIOHTTPSession
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -53,6 +54,18 @@ class S3Fault(OSError):
         self.code, self.why, self.passing = code, why, passing
 
 
+class _OneTry(AIOHTTPSession):  # type: ignore[misc]
+    """A connection that does not repeat requests behind our back: aiohttp does, once, where an answer was lost.
+
+    So a creation looked like somebody else's, and six requests were twelve (measured).
+    """
+
+    async def _get_session(self, proxy_url: Any) -> Any:
+        session = await super()._get_session(proxy_url)
+        session._retry_connection = False
+        return session
+
+
 class S3Store(Store):
     """Objects of S3 buckets. Credentials are found by botocore: in the environment, or as the machine's role."""
 
@@ -65,6 +78,7 @@ class S3Store(Store):
                 "read_timeout": SILENT_SECONDS,
                 "retries": {"mode": "standard", "total_max_attempts": 1},
                 "max_pool_connections": 64,
+                "http_session_cls": _OneTry,
             },
             use_listings_cache=False,
             default_cache_type="none",
@@ -110,13 +124,17 @@ class S3Store(Store):
             if fault.code in ("404", "NoSuchKey"):
                 return None
             if fault.code == "403":
-                self._reason_of_refusal(bucket, key)
+                raise self._refusal(bucket, key) from fault
             raise
         return Stat(found["ContentLength"], _bare(found["ETag"]))
 
-    def _reason_of_refusal(self, bucket: str, key: str) -> None:
-        """A HEAD has no body to say why it is refused: ask for one byte, whose refusal does. Raises S3Fault."""
-        self._ask("get_object", Bucket=bucket, Key=key, Range="bytes=0-0")
+    def _refusal(self, bucket: str, key: str) -> S3Fault:
+        """A HEAD has no body to say why it is refused: ask for one byte, whose refusal does."""
+        try:
+            self._ask("get_object", Bucket=bucket, Key=key, Range="bytes=0-0")
+        except S3Fault as fault:
+            return fault
+        return S3Fault("403", "refused once, then granted", passing=True)
 
     def _read(self, uri: str, etag: str | None, allowed: Roots | None, limit: int) -> tuple[bytes, Stat]:
         bucket, key = _split(uri)

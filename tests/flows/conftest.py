@@ -59,6 +59,10 @@ class Desk:
         return name
 
     @property
+    def home(self):
+        return Path(self.environment["PREFECT_HOME"]).parent
+
+    @property
     def root(self):
         return f"file://{self.folder}/root"
 

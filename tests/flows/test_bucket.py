@@ -1,0 +1,104 @@
+"""A night in a bucket: manifest, inputs and results behind S3, as it is typed."""
+
+import io
+import os
+import secrets
+
+import pandas as pd
+import pytest
+
+from tasks.audio import encode
+from tasks.clips import synthesise
+from tasks.layout import Layout
+from tasks.standing import standing
+from tasks.store import join, open_store
+from tasks.verify import verify
+
+
+def sound(kind):
+    return encode(synthesise(kind, 1.1, 8_000), 8_000, "flac")
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_server):
+    """A prefix with two of three tunes, a texture, and a manifest in the folder of its night."""
+    uri = join(s3_server, f"night-{secrets.token_hex(4)}")
+    store = open_store(uri)
+    for name, kind in (("tune-0", "flute"), ("tune-1", "organ"), ("texture", "drums")):
+        store.create(join(uri, "clips", f"{name}.flac"), sound(kind))
+    rows = [
+        {"pair_id": f"p{n}", "content_uri": f"{uri}/clips/tune-{n}.flac", "style_uri": f"{uri}/clips/texture.flac"}
+        for n in range(3)
+    ]
+    store.create(join(uri, "2026-11-24", "manifest.parquet"), pd.DataFrame(rows).to_parquet())
+    return uri
+
+
+@pytest.fixture(scope="module")
+def root(bucket):
+    return join(bucket, "root")
+
+
+@pytest.fixture(scope="module")
+def night(bucket, root, desk):
+    """What each command of the night said, by its name."""
+    store, tune = open_store(bucket), join(bucket, "clips", "tune-2.flac")
+    manifest = [join(bucket, "{night}", "manifest.parquet"), "--night", "2026-11-24", "--root", root, "--allow", bucket]
+    said = {"dry": desk.type("run", *manifest, "--dry-run", "--json")}
+    said["run"] = desk.type("run", *manifest, PREFECT_LOGGING_LEVEL="DEBUG")
+    store.create(tune, sound("pluck"))
+    said["rerun"] = desk.type("rerun", "--latest", "--root", root)
+    said["again"] = desk.type("run", *manifest, "--json")
+    store.replace(tune, sound("marimba"))
+    said["replaced"] = desk.type("run", *manifest, "--json")
+    return said
+
+
+def test_a_dry_run_looks_into_the_bucket(night):
+    assert night["dry"].code == 1
+    assert [pair["reason"] for pair in night["dry"].json["fail"]] == ["input_missing"]
+
+
+def test_a_missing_input_fails_alone_and_a_rerun_finds_it_once_it_is_there(night):
+    assert night["run"].code == 1, night["run"].err
+    assert "2 of 3 pairs done; 1 failed: 1 input_missing" in night["run"].out
+    assert night["rerun"].code == 0, night["rerun"].err
+
+
+def test_what_is_done_is_skipped_and_a_replaced_input_is_computed(night):
+    assert night["again"].json["counts"]["skipped"] == 3
+    assert night["replaced"].json["counts"] == {"pairs": 3, "ok": 3, "failed": 0, "open": 0, "skipped": 2}
+
+
+def test_every_row_names_the_version_of_its_inputs_and_its_audio_is_whole(night, root):
+    store, layout = open_store(root), Layout(root)
+    assert list(verify(store, layout)) == []
+    pairs = standing(root)
+    assert (pairs.status == "ok").all()
+    for row in pairs.itertuples():
+        assert all(len(given["etag"]) >= 32 for given in row.inputs)
+        assert row.audio_uri.startswith(f"{root}/audio/night=2026-11-24/")
+
+
+def test_pandas_reads_the_results_with_nothing_of_ours(night, root):
+    options = {"endpoint_url": os.environ.get("GRAMOPHONE_S3_ENDPOINT")}
+    frame = pd.read_parquet(f"{root}/results", storage_options=options)
+    assert set(frame.night.astype(str)) == {"2026-11-24"}
+    assert frame.status.value_counts().to_dict() == {"ok": 4, "failed": 1}
+
+
+def test_no_credential_is_in_anything_that_was_written_said_or_sent_to_prefect(night, bucket, desk):
+    secret = os.environ["AWS_SECRET_ACCESS_KEY"]
+    key = os.environ["AWS_ACCESS_KEY_ID"]
+    store = open_store(bucket)
+    for uri, _ in store.list(bucket):
+        data = store.read(uri).data
+        told = data if not uri.endswith(".parquet") else pd.read_parquet(io.BytesIO(data)).to_json().encode()
+        assert secret.encode() not in told, uri
+    for said in night.values():
+        assert secret not in said.out + said.err
+        assert key not in said.out + said.err
+    kept = [path for path in (desk.home / "prefect").rglob("*") if path.is_file()]
+    assert any(path.suffix == ".db" for path in kept), "Prefect's database is looked into as well"
+    for path in kept:
+        assert secret.encode() not in path.read_bytes(), path

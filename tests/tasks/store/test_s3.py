@@ -1,0 +1,180 @@
+"""Buckets: faults on the way, versions, refusals; through a proxy that breaks things for real."""
+
+import logging
+import os
+import secrets
+
+import pytest
+
+from tasks.records.reasons import Reason
+from tasks.roots import Roots
+from tasks.store import MAX_REQUESTS, AlreadyExists, base, join, s3
+from tests.proxy import Fault, proxy_to
+from tests.tasks.store.support import child, names, refusal
+
+FOUND_BY_CHECKSUM = (Fault.CUT_BODY, Fault.SHORT_LENGTH, Fault.FLIP_BYTE)
+ON_THE_WAY = (Fault.ERROR_500, Fault.ERROR_503, Fault.SKEW_403, Fault.RESET, Fault.LOST_ANSWER)
+
+
+@pytest.fixture
+def root(s3_server):
+    return join(s3_server, secrets.token_hex(6))
+
+
+@pytest.fixture
+def uri(root):
+    return join(root, "a")
+
+
+@pytest.fixture
+def proxy(s3_server, monkeypatch):
+    monkeypatch.setattr(base, "FIRST_PAUSE_SECONDS", 0.01)
+    with proxy_to(os.environ["GRAMOPHONE_S3_ENDPOINT"], seed=4) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def store(proxy):
+    return s3.S3Store(proxy.url, os.environ.get("GRAMOPHONE_S3_REGION"))
+
+
+def first(*faults):
+    """A script: these faults on the first requests, none after."""
+    return lambda method, path, number: faults[number] if number < len(faults) else None
+
+
+def always(fault):
+    return lambda method, path, number: fault
+
+
+@pytest.mark.parametrize("fault", [*ON_THE_WAY, *FOUND_BY_CHECKSUM], ids=str)
+def test_a_read_that_is_broken_once_is_repeated_and_right(store, proxy, uri, fault):
+    store.create(uri, b"sound" * 1000)
+    proxy.seen.clear()
+    proxy.script = first(fault)
+    assert store.read(uri).data == b"sound" * 1000
+    assert [seen.fault for seen in proxy.seen] == [fault, None]
+
+
+@pytest.mark.parametrize("fault", ON_THE_WAY, ids=str)
+def test_a_creation_that_is_broken_once_is_ours(store, proxy, uri, fault):
+    proxy.script = first(fault)
+    store.create(uri, b"sound")
+    proxy.script = None
+    assert store.read(uri).data == b"sound"
+
+
+@pytest.mark.parametrize("fault", ON_THE_WAY, ids=str)
+def test_looking_and_listing_and_deleting_are_repeated(store, proxy, root, uri, fault):
+    store.create(uri, b"sound")
+    for operation in (lambda: store.stat(uri).size, lambda: names(store, root), lambda: store.delete(uri)):
+        proxy.seen.clear()
+        proxy.script = first(fault)
+        assert operation() in (5, ["a"], None)
+        assert len(proxy.seen) <= 3  # a HEAD that is refused asks for the reason
+
+
+@pytest.mark.parametrize("fault", [Fault.ERROR_503, Fault.RESET], ids=str)
+@pytest.mark.parametrize("operation", ["stat", "read", "list", "create", "replace", "delete"])
+def test_a_fault_that_stays_costs_six_requests_for_an_operation(store, proxy, root, uri, operation, fault):
+    proxy.script = always(fault)
+    work = {
+        "list": lambda: list(store.list(root)),
+        "create": lambda: store.create(uri, b"x"),
+        "replace": lambda: store.replace(uri, b"x"),
+    }.get(operation, lambda: getattr(store, operation)(uri))
+    assert refusal(work).reason is Reason.STORAGE
+    assert len(proxy.seen) == MAX_REQUESTS
+
+
+def test_a_lost_answer_does_not_claim_what_somebody_else_created(store, proxy, uri):
+    store.create(uri, b"theirs")
+    proxy.seen.clear()
+    proxy.script = first(Fault.LOST_ANSWER)
+    with pytest.raises(AlreadyExists):
+        store.create(uri, b"ours")
+
+
+def test_a_server_that_hangs_is_given_up(store, proxy, uri, monkeypatch):
+    monkeypatch.setattr(s3, "DEADLINE_SECONDS", 0.3)
+    proxy.script = always(Fault.HANG)
+    error = refusal(lambda: store.read(uri))
+    assert error.reason is Reason.STORAGE
+    assert "deadline" in error.message
+    assert len(proxy.seen) == MAX_REQUESTS
+
+
+def test_an_object_that_is_damaged_for_good_is_found_by_its_checksum(store, proxy, uri):
+    store.create(uri, b"sound" * 1000)
+    proxy.seen.clear()
+    proxy.script = always(Fault.FLIP_BYTE)
+    error = refusal(lambda: store.read(uri))
+    assert error.reason is Reason.STORAGE
+    assert "checksum" in error.message
+
+
+def test_a_version_is_demanded_with_the_bytes(store, uri):
+    store.create(uri, b"planned")
+    planned = store.stat(uri).etag
+    assert store.read(uri, etag=planned).data == b"planned"
+    store.replace(uri, b"replaced")
+    assert refusal(lambda: store.read(uri, etag=planned)).reason is Reason.INPUT_CHANGED
+
+
+def test_what_lies_outside_the_allowed_places_is_never_asked_for(store, proxy, root):
+    roots = Roots((join(root, "mine"),))
+    for uri in (join(root, "a"), join(root, "mineral"), "s3://another-bucket/a"):
+        assert refusal(lambda uri=uri: store.read(uri, allowed=roots)).reason is Reason.INPUT_FORBIDDEN
+    assert proxy.seen == []
+
+
+def test_a_listing_of_several_pages_is_complete(store, proxy, root, monkeypatch):
+    for number in range(7):
+        store.create(join(root, f"{number}"), b"")
+    ask = store._ask
+    monkeypatch.setattr(store, "_ask", lambda method, *rest, **given: ask(method, *rest, MaxKeys=3, **given))
+    proxy.seen.clear()
+    assert names(store, root) == list("0123456")
+    assert len(proxy.seen) == 3
+
+
+def test_a_bucket_that_is_not_there_is_said_so(store):
+    for operation in (store.read, lambda uri: list(store.list(uri))):
+        error = refusal(lambda operation=operation: operation("s3://no-such-bucket/a"))
+        assert error.reason is Reason.STORAGE
+        assert "no bucket no-such-bucket" in error.message
+
+
+ASK = """
+import logging, sys
+logging.basicConfig(level=logging.DEBUG)
+from tasks.records.reasons import PairError
+from tasks.store import open_store
+for operation in (lambda s, u: s.stat(u), lambda s, u: s.read(u), lambda s, u: s.create(u + "-new", b"")):
+    try:
+        print(operation(open_store(sys.argv[1]), sys.argv[1]))
+    except PairError as error:
+        print(error.reason, error.message)
+"""
+
+
+def test_wrong_credentials_are_said_and_never_shown(store, uri):
+    store.create(uri, b"sound")
+    environment = os.environ | {"AWS_SECRET_ACCESS_KEY": "wrong-canary-51"}
+    done = child(ASK, uri, env=environment)
+    said = done.stdout.splitlines()
+    assert [line.split()[0] for line in said] == ["storage"] * 3, done.stdout + done.stderr
+    assert "SignatureDoesNotMatch" in done.stdout
+    assert "wrong-canary-51" not in done.stdout + done.stderr
+
+
+def test_missing_credentials_name_where_they_are_looked_for(uri):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    done = child(ASK, uri, env=environment | {"AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent"})
+    assert "AWS_ACCESS_KEY_ID" in done.stdout, done.stderr
+    assert done.stdout.startswith("storage no credentials")
+
+
+def test_the_loggers_that_tell_credentials_are_quiet_below_info():
+    for name in ("botocore", "aiobotocore", "s3fs"):
+        assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
