@@ -3,6 +3,7 @@
 Written from a thread of its own: an API that is slow or away delays no shard.
 """
 
+import json
 import threading
 from contextlib import suppress
 from typing import Any
@@ -81,7 +82,7 @@ class Board:
         submission, run = self._submission, self._submission.run
         left = frame[frame["status"] != "ok"]
         if len(left):
-            rows = failure_rows(left, run.run_id, submission.root)
+            rows = json.dumps(failure_rows(left, run.run_id, submission.root))
             again = f"gramophone rerun {run.run_id} --root {submission.root}"
             says = f"{len(left)} pairs of run `{run.run_id}` are not done. All of them again: `{again}`"
             if len(left) > MOST_ROWS:

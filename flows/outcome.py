@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from tasks.records.run import EndRecord, RunRecord, Stop
-from tasks.standing import Family, counts, of_family, reasons
+from tasks.standing import OPEN, Family, counts, left_by, of_family, reasons
 from tasks.store import AlreadyExists
 from tasks.submit import Submission
 
@@ -36,6 +36,7 @@ def conclude(submission: Submission, stop: Stop, withheld: int = 0) -> tuple[End
     """
     store, layout, run = submission.store, submission.layout, submission.run
     frame = of_family(store, layout, Family((run,)))
+    frame.loc[frame["status"] == OPEN, "reason"] = left_by(stop).value
     found, why = counts(frame), reasons(frame)
     if found["open"] == 0 and stop in (Stop.CANCELLED, Stop.PREEMPTED, Stop.UNTIL):
         stop = Stop.FINISHED  # all was done when the signal came

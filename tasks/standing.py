@@ -139,12 +139,17 @@ def _every_pair(store: Store, layout: Layout, family: Family) -> pd.DataFrame:
     return newest
 
 
+def left_by(stop: Stop) -> Reason:
+    """Why a pair that a stopped run did not reach has no attempt."""
+    reasons = {Stop.PREEMPTED: Reason.PREEMPTED, Stop.UNTIL: Reason.PREEMPTED, Stop.CANCELLED: Reason.CANCELLED}
+    return reasons.get(stop, Reason.LOST)
+
+
 def _left_because(store: Store, layout: Layout, run: RunRecord) -> str | None:
     """Why a pair of the run that has no attempt has none: from end.json, else the run works still or was killed."""
     end = read_end(store, layout, run.run_id)
     if end is not None:
-        reasons = {Stop.PREEMPTED: Reason.PREEMPTED, Stop.UNTIL: Reason.PREEMPTED, Stop.CANCELLED: Reason.CANCELLED}
-        return reasons.get(end.stop, Reason.LOST).value
+        return left_by(end.stop).value
     return None if is_working(run.run_id) else Reason.LOST.value
 
 

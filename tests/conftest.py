@@ -6,14 +6,16 @@ with GRAMOPHONE_S3_ENDPOINT where it is not AWS, and credentials as for any AWS 
 
 import os
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import tasks  # noqa: F401 - before torch: it says how torch's threads wait
-from tests.servers import free_port, free_s3_ports, prefect_server_at, s3_server_at
+from tests.servers import free_port, free_s3_ports, postgres_at, postgres_folder, prefect_server_at, s3_server_at
 
 # Before prefect is imported anywhere: its settings are read then, and children inherit them.
 PORT = free_port()
@@ -58,9 +60,22 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[str]:
+def prefect_database() -> Iterator[tuple[dict[str, str], Callable[[], bytes]]]:
+    """What a Prefect server is told of its database, and all that lies in it: PostgreSQL where this machine has it."""
+    programs = postgres_folder()
+    if programs is None:
+        yield {}, (HOME / "prefect" / "prefect.db").read_bytes
+        return
+    with postgres_at(free_port(), HOME / "postgres.log", programs) as url:
+        server = url.replace("+asyncpg", "")
+        dump = partial(subprocess.run, [programs / "pg_dump", server], check=True, capture_output=True)
+        yield {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}, lambda: dump().stdout
+
+
+@pytest.fixture(scope="session")
+def prefect_server(prefect_database: tuple[dict[str, str], Callable[[], bytes]]) -> Iterator[str]:
     """A real Prefect server on loopback; flows in this process and in children use it."""
-    with prefect_server_at(PORT, HOME / "prefect-server.log", {}):
+    with prefect_server_at(PORT, HOME / "prefect-server.log", prefect_database[0]):
         yield os.environ["PREFECT_API_URL"]
 
 

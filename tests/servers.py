@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -34,6 +36,44 @@ def prefect_server_at(port: int, log: Path, environment: dict[str, str]) -> Iter
         yield server
     finally:
         stop(server)
+
+
+def postgres_folder() -> Path | None:
+    """Where PostgreSQL's programs are on this machine, if it has them."""
+    if found := shutil.which("initdb"):
+        return Path(found).parent
+    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
+
+
+@contextmanager
+def postgres_at(port: int, log: Path, programs: Path) -> Iterator[str]:
+    """PostgreSQL on loopback with an empty database; yields its address for Prefect."""
+    folder = Path(tempfile.mkdtemp(prefix="gramophone-postgres-"))  # where its user may go
+    # It refuses to run as root.
+    unprivileged = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if unprivileged:
+        shutil.chown(folder, "postgres")
+    data = folder / "data"
+    subprocess.run(
+        [*unprivileged, programs / "initdb", "-D", data, "-U", "prefect", "-A", "trust", "--no-sync", "-E", "UTF8"],
+        check=True, capture_output=True, cwd="/",
+    )  # fmt: skip
+    settings = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", "fsync=off", "-c", "max_connections=200"]
+    with log.open("wb") as sink:
+        server = subprocess.Popen(
+            [*unprivileged, programs / "postgres", "-D", data, *settings],
+            stdout=sink, stderr=subprocess.STDOUT, cwd="/", start_new_session=True,
+        )  # fmt: skip
+    try:
+        until = time.monotonic() + 60
+        while not _listens(port):
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.1)
+        yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
+    finally:
+        stop(server)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_s3_ports() -> list[int]:

@@ -59,10 +59,6 @@ class Desk:
         return name
 
     @property
-    def home(self):
-        return Path(self.environment["PREFECT_HOME"]).parent
-
-    @property
     def root(self):
         return f"file://{self.folder}/root"
 

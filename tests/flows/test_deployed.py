@@ -1,0 +1,270 @@
+"""Deployments on a real server with a process worker, results in a bucket: schedules, overlaps, cancels, the form."""
+
+import json
+import secrets
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pandas as pd
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, LogFilter, LogFilterFlowRunId
+from prefect.states import Cancelling, Scheduled
+
+from tasks.audio import encode
+from tasks.clips import synthesise
+from tasks.layout import Layout
+from tasks.results import read_end, read_runs
+from tasks.store import join, open_store
+from tasks.verify import verify
+from tests.flows.conftest import QUICK
+from tests.servers import stop
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NIGHT = "2026-11-23"
+SCHEDULED = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
+SLOW = QUICK | {"spectrogram_evaluations": 150, "refine_evaluations": 80}
+SETTINGS = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_LOGGING_LEVEL": "INFO"}
+
+
+def wait_for(condition, what, seconds=150):
+    until = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < until, f"waited {seconds} s for {what}"
+        time.sleep(0.2)
+    return found
+
+
+class Place:
+    """A bucket's prefix with two tunes and a texture, and a root of results for each test."""
+
+    def __init__(self, uri):
+        self.uri, self.store = uri, open_store(uri)
+        for name, kind in (("tune-0", "flute"), ("tune-1", "organ"), ("texture", "drums")):
+            self.store.create(join(uri, f"{name}.flac"), encode(synthesise(kind, 1.1, 8_000), 8_000, "flac"))
+
+    def job(self, name, contents, params=None, shard_pairs=1, **more):
+        """A job over pairs of these contents, with a root of its own."""
+        seed = int.from_bytes(name.encode()[-7:])
+        rows = [
+            {"pair_id": f"p{n}", "content_uri": f"{content}.flac", "style_uri": "texture.flac", "seed": seed + n}
+            for n, content in enumerate(contents)
+        ]
+        self.store.create(join(self.uri, f"{name}-{NIGHT}.parquet"), pd.DataFrame(rows).to_parquet())
+        options = {"shard_pairs": shard_pairs, "threads": 1, **more.pop("options", {})}
+        return {
+            "manifest": join(self.uri, f"{name}-{{night}}.parquet"), "root": join(self.uri, name),
+            "parameters": params or QUICK, "options": options, **more,
+        }  # fmt: skip
+
+    def end(self, name):
+        layout = Layout(join(self.uri, name))
+        return read_end(self.store, layout, read_runs(self.store, layout)[-1].run_id)
+
+    def committed(self, name):
+        return [uri for uri, _ in self.store.list(Layout(join(self.uri, name)).results())]
+
+
+class Server:
+    """What a person does in the UI, through the same API."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def start(self, deployment, job, scheduled=SCHEDULED):
+        found = self.client.read_deployment_by_name(f"{deployment}/{deployment}")
+        state = Scheduled(scheduled_time=scheduled)
+        return self.client.create_flow_run_from_deployment(found.id, parameters={"job": job}, state=state).id
+
+    def state(self, run_id):
+        return self.client.read_flow_run(run_id).state
+
+    def end_of(self, run_id):
+        return wait_for(lambda: (s := self.state(run_id)).is_final() and s, f"the end of {run_id}")
+
+    def artifacts(self, run_id):
+        wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
+        return {a.key: a for a in self.client.read_artifacts(artifact_filter=wanted)}
+
+    def logs(self, run_id):
+        wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
+        return [log.message for log in self.client.read_logs(log_filter=wanted)]
+
+
+@pytest.fixture(scope="module")
+def place(s3_server):
+    return Place(join(s3_server, f"deployed-{secrets.token_hex(4)}"))
+
+
+@pytest.fixture(scope="module")
+def prefect(desk):
+    def run(*arguments):
+        command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env=desk.environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def server(prefect):
+    """The server, with the pool and the deployments of infra/prefect.yaml."""
+    prefect("work-pool", "create", "gramophone", "--type", "process")
+    prefect("deploy", "--all", "--prefect-file", "infra/prefect.yaml")
+    with get_client(sync_client=True) as client:
+        yield Server(client)
+
+
+@contextmanager
+def working(desk, log):
+    with log.open("ab") as sink:
+        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "gramophone"]
+        worker = subprocess.Popen(
+            command, env=desk.environment | SETTINGS, cwd=desk.folder, stdout=sink, stderr=subprocess.STDOUT
+        )
+    try:
+        yield worker
+    finally:
+        stop(worker, 40)
+
+
+@pytest.fixture(scope="module")
+def late(server, place):
+    """Three nights that were due while there was no worker."""
+    job = place.job("late", ["tune-0", "tune-1"], SLOW, night=NIGHT)
+    return [server.start("nightly", job, SCHEDULED - timedelta(days=n)) for n in range(3)]
+
+
+@pytest.fixture(scope="module")
+def worker(desk, late, tmp_path_factory):
+    log = tmp_path_factory.mktemp("worker") / "log"
+    with working(desk, log) as process:
+        yield process
+
+
+def test_late_runs_start_together_when_the_worker_is_back_and_one_of_them_works(server, place, worker, late):
+    states = [server.end_of(run) for run in late]
+    assert sorted(state.type.value for state in states) == ["CANCELLED", "CANCELLED", "COMPLETED"]
+    root = Layout(join(place.uri, "late"))
+    assert len(read_runs(place.store, root)) == 1
+    assert list(verify(place.store, root)) == []
+
+
+@pytest.fixture(scope="module")
+def night(server, place, worker, late):
+    """A scheduled night of three pairs, one of whose inputs is not there."""
+    for run in late:
+        server.end_of(run)
+    run = server.start("nightly", place.job("night", ["tune-0", "missing", "tune-1"]))
+    server.end_of(run)
+    return run
+
+
+def test_a_night_is_dated_by_its_schedule_and_ends_as_its_verdict_says(server, place, night):
+    run = server.client.read_flow_run(night)
+    assert run.name == f"night-{NIGHT}.parquet {NIGHT}"
+    assert run.state.type.value == "FAILED"
+    assert run.state.message == "2 of 3 pairs done; 1 failed: 1 input_missing" == place.end("night").message
+    assert place.end("night").exit_code == 1
+    assert all(f"/night={NIGHT}/" in uri for uri in place.committed("night"))
+
+
+def test_shards_are_named_tasks(server, night):
+    with httpx.Client() as http:
+        found = http.post(
+            f"{server.client.api_url}task_runs/filter", json={"flow_runs": {"id": {"any_": [str(night)]}}}
+        ).json()
+    assert sorted(task["name"] for task in found if task["name"].startswith("shard")) == [
+        "shard-0",
+        "shard-1",
+        "shard-2",
+    ]
+
+
+def test_the_progress_the_failures_and_the_results_are_artifacts(server, place, night):
+    artifacts = server.artifacts(night)
+    assert artifacts["gramophone-progress"].data == 100
+    [failure] = json.loads(artifacts["gramophone-failures"].data)
+    assert (failure["pair"], failure["reason"]) == ("p1", "input_missing")
+    assert "missing.flac" in failure["message"]
+    run_id = place.end("night").run_id
+    assert (
+        f"gramophone rerun {run_id} --root {join(place.uri, 'night')}" in artifacts["gramophone-failures"].description
+    )
+    assert f"audio/night={NIGHT}/run={run_id}" in artifacts["gramophone-results"].data
+
+
+def test_logs_carry_run_shard_and_pair(server, place, night):
+    run_id = place.end("night").run_id
+    wait_for(
+        lambda: any(f"run {run_id} shard 1 pair p1: input_missing" in line for line in server.logs(night)),
+        "the log",
+        30,
+    )
+
+
+def test_a_rerun_from_the_form_computes_what_is_left_with_one_parameter_changed(server, place, night):
+    place.store.create(join(place.uri, "missing.flac"), encode(synthesise("pluck", 1.1, 8_000), 8_000, "flac"))
+    job = {"root": join(place.uri, "night"), "set": {"content_weight": 0.5}}
+    state = server.end_of(server.start("rerun", job))
+    assert (state.type.value, state.message) == ("COMPLETED", "1 of 1 pairs done")
+    root = Layout(join(place.uri, "night"))
+    assert [run.night for run in read_runs(place.store, root)] == [NIGHT, NIGHT]
+    assert list(verify(place.store, root)) == []
+
+
+def test_a_value_out_of_bounds_is_refused_with_its_bound_and_nothing_is_created(server, place):
+    job = {"root": place.uri, "manifest": "none", "parameters": {"content_weight": -1}}
+    with pytest.raises(Exception, match="minimum of 0"):
+        server.start("nightly", job)
+
+
+def test_the_form_shows_bounds_and_descriptions(server):
+    schema = server.client.read_deployment_by_name("nightly/nightly").parameter_openapi_schema
+    weight = schema["definitions"]["Parameters"]["properties"]["content_weight"]
+    assert (weight["minimum"], weight["maximum"]) == (0, 1000)
+    assert "relative" in weight["description"]
+    assert schema["definitions"]["Options"]["properties"]["until"]["pattern"]
+
+
+def test_a_manifest_that_does_not_come_is_said_in_the_state(server, place, worker):
+    job = {"manifest": join(place.uri, "nothing-{night}.parquet"), "root": join(place.uri, "nothing"), "wait": "1s"}
+    state = server.end_of(server.start("nightly", job))
+    assert state.type.value == "FAILED"
+    assert state.message.startswith(f"no manifest at {place.uri}/nothing-{NIGHT}.parquet")
+    assert "Waited 1 s" in state.message
+
+
+def test_a_night_that_begins_after_its_time_is_over_is_left_to_a_rerun(server, place, worker):
+    job = place.job("over", ["tune-0", "tune-1"], options={"until": "06:00"})
+    state = server.end_of(server.start("nightly", job))
+    assert state.message == "0 of 2 pairs done; 2 not reached; stopped at the time of --until"
+    end = place.end("over")
+    assert (end.exit_code, end.reasons) == (1, {"preempted": 2})
+    again = server.end_of(server.start("rerun", {"root": join(place.uri, "over"), "reasons": ["preempted"]}))
+    assert again.message == "2 of 2 pairs done"
+
+
+def test_a_second_run_is_cancelled_while_the_first_goes_on_and_a_cancel_commits_what_is_done(server, place, worker):
+    job = place.job("cancel", ["tune-0", "tune-1"] * 3, SLOW)
+    first = server.start("nightly", job)
+    wait_for(lambda: place.committed("cancel"), "a committed shard")
+    second = server.end_of(server.start("nightly", job))
+    assert second.type.value == "CANCELLED"
+    server.client.set_flow_run_state(first, Cancelling())
+    asked = time.monotonic()
+    end = wait_for(lambda: place.end("cancel"), "the verdict", 30)
+    assert time.monotonic() - asked < 20
+    assert end.exit_code == 130
+    assert end.reasons == {"preempted": 6 - end.counts["ok"]}
+    assert 0 < end.counts["ok"] < 6
+    assert server.end_of(first).type.value == "CANCELLED"
+    again = server.end_of(server.start("rerun", {"root": join(place.uri, "cancel")}))
+    assert again.type.value == "COMPLETED"
+    assert list(verify(place.store, Layout(join(place.uri, "cancel")))) == []
