@@ -56,6 +56,13 @@ def family_of(store: Store, layout: Layout, run_id: str | None) -> Family:
     return Family(tuple(r for r in runs if r.root_run_id == named.root_run_id))
 
 
+def families_of_night(store: Store, layout: Layout, night: str) -> list[Family]:
+    """For every manifest that was run in a night the latest run over it, with its reruns."""
+    runs = [run for run in read_runs(store, layout) if run.night == night]
+    latest = {run.manifest_uri: run.run_id for run in runs if run.parent_run_id is None}
+    return [Family(tuple(r for r in runs if r.root_run_id == root)) for root in latest.values()]
+
+
 def standing(root: str, run_id: str | None = None) -> pd.DataFrame:
     """One row for each pair with the columns of the attempt that it stands by.
 

@@ -1,14 +1,16 @@
 """`gramophone status`, `metrics` and `verify`: what stands in the results."""
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import click
 
 from flows.cli import listing, show
-from flows.cli.options import json_option, root_option
-from flows.config import settle
+from flows.cli.options import field_options, json_option, root_option
+from flows.config import FIELDS, settle
 from tasks.records.reasons import UsageError
 
+PAIRS = ("pair_id", "status", "reason", "message", "skipped", "run_id", "manifest_row", "audio_uri")
 METRICS = (
     "run_id",
     "pair_id",
@@ -28,52 +30,103 @@ METRICS = (
 @click.command()
 @click.argument("run_id", required=False)
 @click.option("--latest", is_flag=True, help="The latest run.")
+@click.option("--night", metavar="DATE|today", help="Exit code 0 only if that night was run and every pair is done.")
+@field_options({"timezone": FIELDS["timezone"]})
 @root_option
 @json_option
-def status(run_id: str | None, latest: bool, as_json: bool, **flags: Any) -> None:
-    """Show how the pairs of RUN_ID and its reruns stand: its manifest minus its results and the skipped."""
-    if (run_id is None) != latest:
-        raise UsageError("name a run, or say --latest (not both).")
+def status(run_id: str | None, latest: bool, night: str | None, as_json: bool, **flags: Any) -> int:
+    """Show how the pairs of RUN_ID and its reruns stand: its manifest minus its results and the skipped.
+
+    With --night it is a check for a monitor outside Prefect, which neither a dead server nor a broken schedule can
+    silence: exit code 1 where that night has no run, or a pair that is not done.
+    """
+    if [run_id is not None, latest, night is not None].count(True) != 1:
+        raise UsageError("name a run, or say --latest or --night DATE (one of them).")
     from tasks.layout import Layout
-    from tasks.results import read_end
     from tasks.roots import place
-    from tasks.standing import counts, family_of, is_working, of_family, reasons
+    from tasks.standing import families_of_night, family_of
     from tasks.store import open_store
 
-    root = place(settle(flags).root)
+    settings = settle(flags)
+    root = place(settings.root)
     store, layout = open_store(root), Layout(root)
-    family = family_of(store, layout, run_id)
+    if night is None:
+        found = _found(store, layout, family_of(store, layout, run_id))
+        show.as_json(found) if as_json else _tell(found, root)
+        return 0
+    dated = _date(night, settings.options.timezone)
+    families = [_found(store, layout, family) for family in families_of_night(store, layout, dated)]
+    code = 0 if families and all(one["counts"]["ok"] == one["counts"]["pairs"] for one in families) else 1
+    if as_json:
+        show.as_json({"night": dated, "families": families, "exit_code": code})
+        return code
+    if not families:
+        click.echo(f"no run of the night {dated} under {root}; start it with `gramophone run MANIFEST --night {dated}`")
+    for one in families:
+        _tell(one, root)
+    return code
+
+
+def _date(night: str, timezone: str) -> str:
+    """The date that was asked for; `today` is the night that is dated today in the time zone."""
+    from tasks.records.texts import night_of
+
+    if night == "today":
+        return str(night_of(datetime.now(UTC), timezone))
+    try:
+        return str(date.fromisoformat(night))
+    except ValueError:
+        raise UsageError(f"--night {night}: say `today`, or a date such as 2026-11-24.") from None
+
+
+def _found(store: Any, layout: Any, family: Any) -> dict[str, Any]:
+    """What there is to say of a family of runs, as --json says it."""
+    from tasks.results import read_end
+    from tasks.standing import counts, is_working, of_family, reasons
+
     frame = of_family(store, layout, family)
-    found = counts(frame)
     runs = []
     for run in family.runs:
         end = read_end(store, layout, run.run_id)
-        how = (
-            end.message if end else "still going on" if is_working(run.run_id) else "ended without a verdict (killed?)"
-        )
         runs.append(
             {
                 "run_id": run.run_id,
                 "parent_run_id": run.parent_run_id,
                 "night": run.night,
                 "pairs": run.pairs,
-                "ended": how,
+                "ended": end.message if end else "still going on" if is_working(run.run_id) else _unjudged(run),
             }
         )
-    if as_json:
-        columns = ["pair_id", "status", "reason", "message", "skipped", "run_id", "manifest_row", "audio_uri"]
-        show.as_json({"runs": runs, "counts": found, "reasons": reasons(frame), "pairs": frame[columns]})
-        return
+    return {
+        "manifest_uri": family.first.manifest_uri,
+        "runs": runs,
+        "counts": counts(frame),
+        "reasons": reasons(frame),
+        "pairs": frame[list(PAIRS)],
+    }
+
+
+def _tell(found: dict[str, Any], root: str) -> None:
     show.table(
-        f"runs over {family.first.manifest_uri}",
+        f"runs over {found['manifest_uri']}",
         ("run", "rerun of", "night", "pairs", "ended"),
-        [tuple(r.values()) for r in runs],
+        [tuple(run.values()) for run in found["runs"]],
     )
-    listing.failures(frame, family.last.run_id, root)
-    before = f" ({found['skipped']} of them from earlier runs)" if found["skipped"] else ""
-    parts = [f"{found['ok']} of {found['pairs']} pairs ok{before}"]
-    parts += [f"{found[name]} {name}" for name in ("failed", "open") if found[name]]
+    listing.failures(found["pairs"], found["runs"][-1]["run_id"], root)
+    count = found["counts"]
+    before = f" ({count['skipped']} of them from earlier runs)" if count["skipped"] else ""
+    parts = [f"{count['ok']} of {count['pairs']} pairs ok{before}"]
+    parts += [f"{count[name]} {name}" for name in ("failed", "open") if count[name]]
     click.echo(", ".join(parts))
+
+
+def _unjudged(run: Any) -> str:
+    """What may be said of a run without end.json that no process of this machine works on."""
+    import platform
+
+    if run.host == platform.node():
+        return "ended without a verdict (killed?)"
+    return f"no verdict yet: at work on {run.host}, or killed there"
 
 
 @click.command()

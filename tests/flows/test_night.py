@@ -54,7 +54,8 @@ def night(desk):
     (desk.folder / "silent.wav").write_bytes(whole[:44] + bytes(len(whole) - 44))
     desk.manifest(rows())
     said = {"dry": desk.type("run", "manifest.parquet", "--dry-run", "--json")}
-    said["run"] = desk.type("run", "manifest.parquet", "--json")
+    said["run"] = desk.type("run", "manifest.parquet", "--night", "2026-11-20", "--json")
+    said["undone"] = desk.type("status", "--night", "2026-11-20", "--json")
     said["first"] = desk.type("status", "--latest", "--json")
     said["unchanged"] = desk.type("rerun", "--latest", "--json")
     for name in ("missing", "truncated", "picture", "silent"):
@@ -66,6 +67,8 @@ def night(desk):
     desk.manifest([*mended, twice], "mended.parquet")
     said["rerun"] = desk.type("rerun", "--latest", "--manifest", "mended.parquet")
     said["status"] = desk.type("status", "--latest", "--json")
+    said["done"] = desk.type("status", "--night", "2026-11-20")
+    said["no night"] = desk.type("status", "--night", "2026-11-19")
     said["nothing"] = desk.type("rerun", "--latest")
     desk.manifest([row for row in rows() if row["pair_id"] in GOOD], "good.parquet")
     (desk.folder / "renamed.wav").write_bytes((desk.folder / "content-0.wav").read_bytes())
@@ -110,6 +113,15 @@ def test_a_rerun_computes_what_was_mended_and_nothing_else(night):
     assert second["parent_run_id"] == first["run_id"]
     assert second["pairs"] == 7
     assert {p["pair_id"] for p in found["pairs"] if p["run_id"] == second["run_id"]} == set(BAD)
+
+
+def test_a_night_is_green_only_when_every_pair_of_its_manifest_is_done(night):
+    assert night["undone"].code == 1
+    assert night["undone"].json["families"][0]["counts"]["failed"] == 7
+    assert night["done"].code == 0, night["done"].out
+    assert "11 of 11 pairs ok" in night["done"].out
+    assert night["no night"].code == 1
+    assert "no run of the night 2026-11-19" in night["no night"].out
 
 
 def test_a_rerun_with_nothing_to_do_says_so(night):
@@ -175,7 +187,8 @@ def test_the_state_in_prefect_says_what_the_exit_code_says(night):
     states = {(run.state.type.value, run.state.message) for run in runs}
     assert ("FAILED", night["run"].json["message"]) in states
     assert ("COMPLETED", night["again"].json["message"]) in states
-    assert any(run.name.startswith("manifest.parquet 20") for run in runs)
+    assert any(run.name == "mended.parquet 2026-11-20 rerun" for run in runs)
+    assert any(run.name == "manifest.parquet 2026-11-20" for run in runs)
 
 
 def test_a_prefect_api_that_is_not_there_is_said_so(night, desk):

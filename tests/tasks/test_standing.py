@@ -12,7 +12,7 @@ from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError, Reason, UsageError
 from tasks.records.run import EndRecord, Options, RunRecord, Stop
 from tasks.results import commit_shard, parquet_bytes, read_results
-from tasks.standing import across_runs, at_work, counts, family_of, is_working, of_family, reasons
+from tasks.standing import across_runs, at_work, counts, families_of_night, family_of, is_working, of_family, reasons
 from tasks.store import open_store
 
 
@@ -23,11 +23,11 @@ class History:
         self.root = root
         self.store, self.layout = open_store(root), Layout(root)
 
-    def run(self, run_id, pairs, parent=None, skipped=(), end=None):
+    def run(self, run_id, pairs, parent=None, skipped=(), end=None, night="2026-01-01", manifest="m"):
         record = RunRecord(
-            run_id=run_id, parent_run_id=parent, root_run_id=parent or run_id, night="2026-01-01",
-            created_at=datetime.now(UTC), manifest_uri="file:///m.parquet", manifest_sha256="m", pairs=len(pairs),
-            skipped=len(skipped), shards=1, parameters=Parameters(), options=Options(), allowed=(), code_version="1",
+            run_id=run_id, parent_run_id=parent, root_run_id=parent or run_id, night=night,
+            created_at=datetime.now(UTC), manifest_uri=f"file:///{manifest}.parquet", manifest_sha256="m",
+            pairs=len(pairs), skipped=len(skipped), shards=1, parameters=Parameters(), options=Options(), allowed=(), code_version="1",
             host="h",
         )  # fmt: skip
         rows = [{"pair_id": p, "content_uri": f"file:///{p}.wav", "style_uri": "file:///s.wav"} for p in pairs]
@@ -180,3 +180,14 @@ def test_results_that_somebody_else_committed_first_are_not_overwritten(history)
     assert commit_shard(history.store, history.layout, run, 0, [ok("a", 0)], {})
     assert not commit_shard(history.store, history.layout, run, 0, [failed("a", 0)], {})
     assert read_results(history.store, history.layout)["status"].tolist() == ["ok"]
+
+
+def test_a_night_is_the_latest_run_of_each_manifest_with_its_reruns(history):
+    history.run("1", ["a"])
+    history.run("2", ["a"])
+    history.run("3", ["a"], parent="2")
+    history.run("4", ["b"], manifest="other")
+    history.run("5", ["a"], night="2026-01-02")
+    found = families_of_night(history.store, history.layout, "2026-01-01")
+    assert [[run.run_id for run in family.runs] for family in found] == [["2", "3"], ["4"]]
+    assert families_of_night(history.store, history.layout, "2025-12-31") == []
