@@ -8,6 +8,7 @@ import click
 
 from flows.cli.show import Meter
 from flows.deadline import Deadline
+from flows.local_server import prefect_api
 from flows.session import Session, hosting
 from tasks.records.reasons import OutOfReach, UsageError
 from tasks.records.run import EndRecord
@@ -15,8 +16,6 @@ from tasks.submit import Submission
 
 SECONDS_AFTER_VERDICT = 20.0
 """What Prefect gets to report the final state; the results are committed and the verdict stands."""
-SECONDS_AFTER_INTERRUPT = 5.0
-"""The same after Ctrl-C, which a terminal sends to a local server as well."""
 
 
 def run_hosted(
@@ -31,11 +30,10 @@ def run_hosted(
 
     def on_verdict(end: EndRecord) -> None:
         verdicts.append(end)
-        deadline.arm(SECONDS_AFTER_INTERRUPT if end.exit_code == 130 else SECONDS_AFTER_VERDICT, end.exit_code)
+        deadline.arm(SECONDS_AFTER_VERDICT, end.exit_code)
 
     def before_leaving() -> None:
-        if verdicts[0].exit_code != 130:
-            click.echo("the Prefect API does not answer; leaving with the verdict of the results", err=True)
+        click.echo("the Prefect API does not answer; leaving with the verdict of the results", err=True)
         tell(verdicts[0])
 
     deadline = Deadline(before_leaving)
@@ -46,9 +44,8 @@ def run_hosted(
         on_verdict=on_verdict,
         on_signal=lambda: click.echo("\nstopping: what is done is committed, the rest waits for `rerun`", err=True),
     )
-    _say_what_is_awaited()
     failure: BaseException | None = None
-    with hosting(session), meter:
+    with prefect_api(), hosting(session), meter:
         try:
             state = call()
             if not verdicts:
@@ -60,13 +57,6 @@ def run_hosted(
         raise _explained(failure) from failure
     tell(verdicts[0])
     return verdicts[0]
-
-
-def _say_what_is_awaited() -> None:
-    from prefect.settings import PREFECT_API_URL
-
-    if not PREFECT_API_URL.value():
-        click.echo("starting a local Prefect server, about 15 s; set PREFECT_API_URL to use yours", err=True)
 
 
 def _failure_of(state: Any) -> BaseException:

@@ -96,6 +96,25 @@ def test_a_killed_flow_takes_its_workers_with_it_and_a_rerun_does_the_rest(desk,
     assert_whole(desk, root)
 
 
+@pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_local_prefect_server_is_gone_with_its_run(desk, manifest, number):
+    root = f"local-{number.name}"
+    own = {"PREFECT_API_URL": "", "PREFECT_HOME": str(desk.folder / "own-prefect")}
+    flow = desk.start("run", manifest, "--root", root, **SLOW, **own)
+    wait_for(lambda: committed(desk.folder / root) or flow.poll() is not None, "a committed shard")
+    family = children_of(flow.pid)
+    assert any("flows.local_server" in Path(f"/proc/{pid}/cmdline").read_text() for pid in family)
+    # As a terminal does it: Ctrl-C goes to the whole group, the server has one of its own.
+    os.killpg(flow.pid, number)
+    _, err = flow.communicate(timeout=60)
+    wait_for(lambda: not any(is_alive(pid) for pid in family), "all its processes to end", 20)
+    if number == signal.SIGINT:
+        assert flow.returncode == 130, err
+        assert "Error" not in err, err
+        assert "does not answer" not in err
+
+
 @pytest.mark.slow
 def test_a_prefect_api_that_goes_away_for_good_changes_neither_the_results_nor_the_code(desk, manifest):
     port, root = free_port(), "api-gone"

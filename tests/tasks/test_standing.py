@@ -27,8 +27,8 @@ class History:
         record = RunRecord(
             run_id=run_id, parent_run_id=parent, root_run_id=parent or run_id, night=night,
             created_at=datetime.now(UTC), manifest_uri=f"file:///{manifest}.parquet", manifest_sha256="m",
-            pairs=len(pairs), skipped=len(skipped), shards=1, parameters=Parameters(), options=Options(), allowed=(), code_version="1",
-            host="h",
+            pairs=len(pairs), skipped=len(skipped), shards=1, parameters=Parameters(), options=Options(), allowed=(),
+            code_version="1", host="h",
         )  # fmt: skip
         rows = [{"pair_id": p, "content_uri": f"file:///{p}.wav", "style_uri": "file:///s.wav"} for p in pairs]
         self._write(run_id, "manifest.parquet", schema.table_of(rows, schema.MANIFEST))

@@ -1,0 +1,93 @@
+"""A Prefect server of our own for one command, where there is no other: up for the run, gone with it.
+
+Prefect starts one by itself as well, which outlives a command that is killed, and dies of its Ctrl-C.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from tasks.records.reasons import OutOfReach
+
+START_SECONDS = 120.0
+
+
+@contextmanager
+def prefect_api() -> Iterator[None]:
+    """While this is held there is a Prefect API at PREFECT_API_URL: the configured one, else a local one.
+
+    Raises OutOfReach where that does not come up.
+    """
+    from prefect.context import refresh_global_settings_context
+    from prefect.logging.handlers import APILogHandler
+    from prefect.settings import PREFECT_API_URL
+
+    if PREFECT_API_URL.value():
+        yield
+        return
+    click.echo("starting a local Prefect server, a few seconds; set PREFECT_API_URL to use yours", err=True)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        handle = listening.fileno()
+        server = subprocess.Popen(
+            [sys.executable, "-m", "flows.local_server", str(handle)],
+            stdin=subprocess.PIPE,  # its end tells the server that we are gone
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=[handle],
+            start_new_session=True,  # a terminal's Ctrl-C is for us
+        )
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
+    os.environ["PREFECT_API_URL"] = address
+    try:
+        _wait_for(f"{address}/health", server)
+        refresh_global_settings_context()
+        yield
+        APILogHandler().flush()
+    finally:
+        del os.environ["PREFECT_API_URL"]
+        refresh_global_settings_context()
+        server.terminate()
+        server.communicate()
+
+
+def _wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError as error:
+            if server.poll() is not None or time.monotonic() > until:
+                server.kill()
+                told = server.communicate()[1].decode(errors="replace").strip().splitlines()
+                last = f": {told[-1]}" if told else ""
+                raise OutOfReach(
+                    f"the local Prefect server did not start{last}; set PREFECT_API_URL to use one of yours."
+                ) from error
+        time.sleep(0.1)
+
+
+def serve(handle: int) -> None:
+    """The server's process: until it is told to end, or whoever started it is gone."""
+    threading.Thread(target=_end_with_the_starter, daemon=True).start()
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    uvicorn.run(create_app(ephemeral=True, final=True), fd=handle, log_level="critical")
+
+
+def _end_with_the_starter() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))
