@@ -36,6 +36,9 @@ test-slow: setup
 test-gpu: setup
 	$(BIN)/python -m pytest -m gpu
 
+chaos: setup
+	$(BIN)/python -m pytest -m chaos -s
+
 bench: setup
 	$(BIN)/python -m tests.bench.bench_cli
 	$(BIN)/python -m tests.bench.bench_transfer

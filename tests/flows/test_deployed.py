@@ -23,6 +23,7 @@ from tasks.results import read_end, read_runs
 from tasks.store import join, open_store
 from tasks.verify import verify
 from tests.flows.conftest import QUICK
+from tests.flows.processes import wait_for
 from tests.servers import stop
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -30,14 +31,6 @@ NIGHT = "2026-11-23"
 SCHEDULED = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
 SLOW = QUICK | {"spectrogram_evaluations": 150, "refine_evaluations": 80}
 SETTINGS = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_LOGGING_LEVEL": "INFO"}
-
-
-def wait_for(condition, what, seconds=150):
-    until = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < until, f"waited {seconds} s for {what}"
-        time.sleep(0.2)
-    return found
 
 
 class Place:

@@ -10,6 +10,7 @@ import pytest
 from tasks.layout import Layout
 from tasks.store import open_store
 from tasks.verify import verify
+from tests.flows.processes import children_of, command_of, is_alive, needs_proc, wait_for
 from tests.servers import free_port, prefect_server_at
 
 # Long enough to be caught in the middle, on any machine: the test waits for its first committed shard.
@@ -34,35 +35,8 @@ def manifest(desk, request):
     return desk.manifest(rows, f"{request.node.name[:40]}.parquet")
 
 
-def wait_for(condition, what, seconds=120):
-    until = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < until, f"waited {seconds} s for {what}"
-        time.sleep(0.05)
-    return found
-
-
 def committed(root: Path):
     return list(root.glob("results/*/*/shard-*.parquet"))
-
-
-def children_of(pid):
-    """Live descendants of a process, by /proc."""
-    found, todo = [], [pid]
-    while todo:
-        parent = todo.pop()
-        for task in Path(f"/proc/{parent}/task").glob("*/children") if Path(f"/proc/{parent}").exists() else []:
-            kids = [int(n) for n in task.read_text().split()]
-            found += kids
-            todo += kids
-    return found
-
-
-def is_alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def standing_of(desk, root):
@@ -74,7 +48,7 @@ def assert_whole(desk, root):
     assert list(verify(open_store(uri), Layout(uri))) == []
 
 
-@pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")
+@needs_proc
 def test_a_killed_flow_takes_its_workers_with_it_and_a_rerun_does_the_rest(desk, manifest):
     root = "killed"
     flow = desk.start("run", manifest, "--root", root, **SLOW)
@@ -96,15 +70,15 @@ def test_a_killed_flow_takes_its_workers_with_it_and_a_rerun_does_the_rest(desk,
     assert_whole(desk, root)
 
 
-@pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_local_prefect_server_is_gone_with_its_run(desk, manifest, number):
     root = f"local-{number.name}"
     own = {"PREFECT_API_URL": "", "PREFECT_HOME": str(desk.folder / "own-prefect")}
     flow = desk.start("run", manifest, "--root", root, **SLOW, **own)
     wait_for(lambda: committed(desk.folder / root) or flow.poll() is not None, "a committed shard")
     family = children_of(flow.pid)
-    assert any("flows.local_server" in Path(f"/proc/{pid}/cmdline").read_text() for pid in family)
+    assert any("flows.local_server" in command_of(pid) for pid in family)
     # As a terminal does it: Ctrl-C goes to the whole group, the server has one of its own.
     os.killpg(flow.pid, number)
     _, err = flow.communicate(timeout=60)

@@ -1,0 +1,105 @@
+"""SIGKILL at random moments, of the flow, its worker and the Prefect server; each time a rerun, and all is exact."""
+
+import os
+import random
+import secrets
+import signal
+import time
+
+import pandas as pd
+import pytest
+
+from tasks.audio import encode
+from tasks.clips import synthesise
+from tasks.layout import Layout
+from tasks.results import read_results, read_runs
+from tasks.standing import family_of, of_family
+from tasks.store import join, open_store
+from tasks.verify import verify
+from tests.flows.processes import children_of, command_of, is_alive, needs_proc, wait_for
+
+PAIRS = 8
+TARGETS = {"flow": "flows.cli", "worker": "spawn_main", "server": "flows.local_server"}
+SHARDS = {"GRAMOPHONE_SHARD_PAIRS": "2", "GRAMOPHONE_SPECTROGRAM_EVALUATIONS": "60"}
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_server):
+    uri = join(s3_server, f"kills-{secrets.token_hex(4)}")
+    store = open_store(uri)
+    for name, kind in (("tune", "marimba"), ("texture", "bells")):
+        store.create(join(uri, f"{name}.flac"), encode(synthesise(kind, 2.0, 8_000), 8_000, "flac"))
+    return uri
+
+
+def begin(desk, bucket, turn):
+    """A run over a manifest of its own, with a Prefect server of its own."""
+    rows = [
+        {"pair_id": f"p{n}", "content_uri": "tune.flac", "style_uri": "texture.flac", "seed": 100 * turn + n}
+        for n in range(PAIRS)
+    ]
+    manifest = join(bucket, f"manifest-{turn}.parquet")
+    open_store(bucket).create(manifest, pd.DataFrame(rows).to_parquet())
+    own = {"PREFECT_API_URL": "", "PREFECT_HOME": str(desk.folder / "own-prefect")}
+    return desk.start("run", manifest, "--root", join(bucket, "root"), **SHARDS, **own)
+
+
+def victim(flow, target):
+    """The process to kill, once it is there."""
+    if target == "flow":
+        return flow.pid
+    return next((pid for pid in children_of(flow.pid) if TARGETS[target] in command_of(pid)), None)
+
+
+@needs_proc
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+def test_ten_kills_at_random_moments_lose_nothing_and_recompute_nothing(desk, bucket):
+    rng = random.Random(int(os.environ.get("GRAMOPHONE_CHAOS_SEED", "1")))
+    store, layout = open_store(bucket), Layout(join(bucket, "root"))
+    clock = time.monotonic()
+    assert begin(desk, bucket, 0).wait(240) == 0
+    length = time.monotonic() - clock
+    for turn in range(1, 11):
+        target = rng.choice(list(TARGETS))
+        known = {run.run_id for run in read_runs(store, layout)}
+        flow = begin(desk, bucket, turn)
+        moment = rng.uniform(0.2, 1.0) * length
+        time.sleep(moment)
+        pid = victim(flow, target)
+        if pid is not None and is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
+        flow.communicate(timeout=240)
+        before = read_results(store, layout)
+        fresh = [run for run in read_runs(store, layout) if run.run_id not in known]
+        if fresh:
+            again = desk.type("rerun", fresh[0].run_id, "--root", layout.root)
+        else:  # killed before there was a run: it is begun again
+            again = desk.type("run", join(bucket, f"manifest-{turn}.parquet"), "--root", layout.root, **SHARDS)
+        assert again.code == 0, again.out + again.err
+        family = family_of(store, layout, None if not fresh else fresh[0].run_id)
+        stood = of_family(store, layout, family)
+        assert (stood.status == "ok").all()
+        assert len(stood) == PAIRS
+        after = read_results(store, layout)
+        mine = after[after.run_id.isin([run.run_id for run in family.runs]) & (after.status == "ok")]
+        assert mine.pair_id.is_unique, "what was committed was computed again"
+        assert set(before.audio_uri.dropna()) <= set(after.audio_uri.dropna())
+        assert list(verify(store, layout)) == []
+        kept = len(before[before.run_id.isin([run.run_id for run in family.runs])])
+        print(
+            f"kill {turn}: {target} after {moment:.1f} of {length:.1f} s, code {flow.returncode}; "
+            f"{kept} of {PAIRS} were committed, rerun computed {len(mine) - kept}"
+        )
+
+
+@needs_proc
+@pytest.mark.chaos
+def test_a_killed_worker_is_replaced_and_its_pairs_are_tried_again(desk, bucket):
+    flow = begin(desk, bucket, 99)
+    pid = wait_for(lambda: victim(flow, "worker"), "the worker")
+    wait_for(lambda: flow.poll() is not None or len(children_of(pid)) > 0, "its decoders")
+    os.kill(pid, signal.SIGKILL)
+    out, err = flow.communicate(timeout=240)
+    assert flow.returncode == 0, out + err
+    assert f"{PAIRS} of {PAIRS} pairs done" in out
