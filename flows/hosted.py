@@ -9,13 +9,10 @@ import click
 from flows.cli.show import Meter
 from flows.deadline import Deadline
 from flows.local_server import prefect_api
-from flows.session import Session, hosting
+from flows.session import SECONDS_AFTER_VERDICT, Session, hosting
 from tasks.records.reasons import OutOfReach, UsageError
 from tasks.records.run import EndRecord
 from tasks.submit import Submission
-
-SECONDS_AFTER_VERDICT = 20.0
-"""What Prefect gets to report the final state; the results are committed and the verdict stands."""
 
 
 def run_hosted(

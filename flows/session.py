@@ -14,7 +14,7 @@ from tasks.records.pair import Attempt
 from tasks.records.run import EndRecord, RunRecord, Stop
 
 SECONDS_AFTER_VERDICT = 60.0
-"""What Prefect gets to take down a deployed run's final state; results are committed, the verdict stands."""
+"""What Prefect gets to take down the final state: more than a server needs to come back. The verdict stands anyway."""
 SIGNALS = {signal.SIGINT: Stop.CANCELLED, signal.SIGTERM: Stop.PREEMPTED}
 
 

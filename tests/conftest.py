@@ -15,7 +15,15 @@ from pathlib import Path
 import pytest
 
 import tasks  # noqa: F401 - before torch: it says how torch's threads wait
-from tests.servers import free_port, free_s3_ports, postgres_at, postgres_folder, prefect_server_at, s3_server_at
+from tests.servers import (
+    free_port,
+    free_s3_ports,
+    make_bucket,
+    postgres_at,
+    postgres_folder,
+    prefect_server_at,
+    s3_server_at,
+)
 
 # Before prefect is imported anywhere: its settings are read then, and children inherit them.
 PORT = free_port()
@@ -88,9 +96,3 @@ def s3_server() -> Iterator[str]:
     with s3_server_at(S3_PORTS, HOME / "s3", os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]):
         make_bucket("gramophone-tests")
         yield "s3://gramophone-tests/suite"
-
-
-def make_bucket(name: str) -> None:
-    from tasks.store.s3 import open_s3
-
-    open_s3()._ask("create_bucket", Bucket=name)

@@ -141,3 +141,10 @@ def _answers(url: str) -> bool:
             return bool(response.status == 200)
     except OSError:
         return False
+
+
+def make_bucket(name: str) -> None:
+    """A bucket on the S3 server that the environment points to."""
+    from tasks.store.s3 import open_s3
+
+    open_s3()._ask("create_bucket", Bucket=name)

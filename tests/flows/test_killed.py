@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tasks.layout import Layout
@@ -97,9 +98,34 @@ def test_a_prefect_api_that_goes_away_for_good_changes_neither_the_results_nor_t
         flow = desk.start("run", manifest, "--root", root, **SLOW, **api)
         wait_for(lambda: committed(desk.folder / root) or flow.poll() is not None, "a committed shard")
         server.kill()
-        out, err = flow.communicate(timeout=120)
+        gone = time.monotonic()
+        out, err = flow.communicate(timeout=240)
     assert flow.returncode == 0, err
+    print(f"ended {time.monotonic() - gone:.0f} s after the API was gone")
     assert f"{PAIRS} of {PAIRS} pairs done" in out
+    assert_whole(desk, root)
+
+
+@pytest.mark.slow
+def test_a_prefect_api_that_is_away_for_half_a_minute_goes_unnoticed(desk, manifest):
+    port, root = free_port(), "api-away"
+    api = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_HOME": str(desk.folder / "third-prefect")}
+    log = desk.folder / "third-server.log"
+    with prefect_server_at(port, log, api) as server:
+        flow = desk.start("run", manifest, "--root", root, **SLOW, **api)
+        wait_for(lambda: committed(desk.folder / root) or flow.poll() is not None, "a committed shard")
+        server.kill()
+        server.wait()
+        time.sleep(30)  # what is promised, in seconds
+    with prefect_server_at(port, log, api):
+        out, err = flow.communicate(timeout=180)
+        assert flow.returncode == 0, err
+        assert "does not answer" not in err
+        assert f"{PAIRS} of {PAIRS} pairs done" in out
+        filtered = httpx.post(f"{api['PREFECT_API_URL']}/flow_runs/filter", json={}).json()
+    assert [(run["state_type"], run["state"]["message"]) for run in filtered] == [
+        ("COMPLETED", f"{PAIRS} of {PAIRS} pairs done")
+    ]
     assert_whole(desk, root)
 
 
