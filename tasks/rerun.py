@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tasks.layout import Layout
 from tasks.lineage import code_version
@@ -17,6 +17,7 @@ from tasks.manifest.read import manifest_of
 from tasks.overrides import ParamsInvalid, overrides
 from tasks.plan import look_up
 from tasks.records import schema
+from tasks.records.form import Form
 from tasks.records.pair import Pair
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import POLICIES, Reason, UsageError
@@ -29,16 +30,16 @@ from tasks.store import Store, open_store
 from tasks.submit import Request, Submission, allowed_roots, check_overrides, submission
 
 
-class RerunJob(BaseModel):
+class RerunJob(Form):
     """What a rerun is asked to do."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     root: str = Field("gramophone-data", min_length=1, description="URI under which the run was written")
-    run_id: str | None = Field(None, description="any run of the family; empty: the latest")
+    run_id: str = Field("", description="any run of the family; empty: the latest")
     reasons: tuple[Reason, ...] = Field((), description="only pairs that failed for one of these reasons")
-    manifest: str | None = Field(None, description="its rows replace those of equal pair_id")
-    set: dict[str, Any] = Field(default_factory=dict, description="parameters to change, by name")
+    manifest: str = Field("", description="URI of a manifest whose rows replace those of equal pair_id; empty: none")
+    set: dict[str, Any] = Field(
+        default_factory=dict, description='parameters to change, as JSON: {"content_weight": 0.1}'
+    )
     allow: tuple[str, ...] = Field((), description="further places that inputs may come from, as URIs")
     force: bool = Field(False, description="also permanent failures of which nothing has changed")
     until: TimeOfDay = Field("", description=Options.model_fields["until"].description)
@@ -59,7 +60,7 @@ def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection
     """Plan a rerun; writes nothing. Raises UsageError where there is no such run, or it still goes on."""
     root = place(job.root)
     store, layout = open_store(root), Layout(root)
-    family = family_of(store, layout, job.run_id)
+    family = family_of(store, layout, job.run_id or None)
     working = [run.run_id for run in family.runs if is_working(run.run_id)]
     if working:
         raise UsageError(f"run {working[0]} is still going on; stop it first, or wait for its end.")
@@ -109,7 +110,7 @@ def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection
         roots=roots,
         night=family.first.night,
         scheduled=scheduled or datetime.now(UTC),
-        parent=family.last if job.run_id is None else _named(family, job.run_id),
+        parent=_named(family, job.run_id) if job.run_id else family.last,
     )
     return Selection(family, chosen, withheld, submission(request), unmatched)
 
@@ -128,7 +129,7 @@ def _rows_of(store: Store, layout: Layout, family: Family, left: pd.DataFrame) -
 
 
 def _mended(job: RerunJob) -> Manifest | None:
-    if job.manifest is None:
+    if not job.manifest:
         return None
     uri = place(job.manifest)
     return read_manifest(open_store(uri), uri, Parameters())

@@ -83,9 +83,9 @@ def rerun(
 
     job = RerunJob(
         root=settings.root,
-        run_id=run_id,
+        run_id=run_id or "",
         reasons=tuple(_reason(name) for name in reasons),
-        manifest=manifest,
+        manifest=manifest or "",
         set=dict(_assignment(text) for text in sets),
         allow=allow,
         force=force,

@@ -40,7 +40,7 @@ class Fault:
 
     def sentence(self) -> str:
         # A URI is in its own sentence already.
-        where = self.column if self.value in self.why else f"{self.column} = {self.value}"
+        where = self.column if self.value in self.why or self.value == self.column else f"{self.column} = {self.value}"
         return f"{where}: {self.why}; {self.remedy}"
 
 

@@ -4,7 +4,9 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+
+from tasks.records.form import Form
 
 ALGORITHM_VERSION = 1
 """Part of every pair_key: raised when the same inputs and parameters would give another output."""
@@ -24,10 +26,10 @@ def _sorted_unique(widths: tuple[int, ...]) -> tuple[int, ...]:
 Width = Annotated[int, Field(ge=1, le=256)]
 
 
-class Parameters(BaseModel):
+class Parameters(Form):
     """What determines the sound of a pair beside its inputs. Units are in the descriptions."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(strict=True)
 
     sample_rate: int = Field(22_050, ge=8_000, le=48_000, description="working and output rate, Hz")
     n_fft: int = Field(2_048, ge=256, le=8_192, multiple_of=2, description="window of the spectrogram, samples")

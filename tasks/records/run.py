@@ -7,15 +7,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.records.form import Form
 from tasks.records.parameters import Parameters
 from tasks.records.schema import SCHEMA_VERSION
 from tasks.records.texts import Address, Date, Duration, NumberOrShare, TimeOfDay, Timezone
 
 
-class Options(BaseModel):
+class Options(Form):
     """How a run is carried out; none of it changes the sound of a pair."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     shard_pairs: int = Field(8, ge=1, le=4_096, description="pairs that one task holds on one device")
     device: str = Field(
@@ -43,10 +42,8 @@ class Options(BaseModel):
     )
 
 
-class Connection(BaseModel):
+class Connection(Form):
     """Where buckets are. Credentials are no setting: they come from the environment or the machine's role."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     s3_endpoint: Address = Field("", description="address of the S3 server; empty: AWS")
     s3_region: str = Field(
@@ -54,10 +51,8 @@ class Connection(BaseModel):
     )
 
 
-class Job(BaseModel):
+class Job(Form):
     """What a nightly run is asked to do."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     manifest: str = Field(
         "manifest.parquet", min_length=1, description="URI of the manifest; {night} is replaced by the date"
