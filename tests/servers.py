@@ -25,7 +25,7 @@ def prefect_server_at(port: int, log: Path, environment: dict[str, str]) -> Iter
     """A Prefect server on `port` that answers; stopped at the end."""
     with log.open("wb") as sink:
         server = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"],
+            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
             stdout=sink,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from flows.config import settle
@@ -25,6 +27,14 @@ def test_lists_and_booleans_are_read_from_the_environment(tmp_path):
     assert settings.parameters.widths == (2, 8)
     assert settings.options.force
     assert settings.options.max_failures == "5"
+
+
+def test_where_buckets_are_is_told_to_every_process_of_the_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRAMOPHONE_S3_ENDPOINT", "https://before.example.org")
+    file = tmp_path / "gramophone.toml"
+    file.write_text('s3_endpoint = "https://s3.example.org"\n')
+    settle({}, {}, file)
+    assert os.environ["GRAMOPHONE_S3_ENDPOINT"] == "https://s3.example.org"
 
 
 @pytest.mark.parametrize(

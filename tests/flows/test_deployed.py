@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from tests.flows.conftest import QUICK
 from tests.flows.processes import wait_for
 from tests.servers import stop
 
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 REPOSITORY = Path(__file__).resolve().parents[2]
 NIGHT = "2026-11-23"
 SCHEDULED = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
@@ -79,6 +81,10 @@ class Server:
 
     def end_of(self, run_id):
         return wait_for(lambda: (s := self.state(run_id)).is_final() and s, f"the end of {run_id}")
+
+    @property
+    def ui(self):
+        return str(self.client.api_url).removesuffix("/").removesuffix("/api")
 
     def artifacts(self, run_id):
         wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
@@ -193,13 +199,24 @@ def test_the_progress_the_failures_and_the_results_are_artifacts(server, place, 
     assert f"audio/night={NIGHT}/run={run_id}" in artifacts["gramophone-results"].data
 
 
-def test_logs_carry_run_shard_and_pair(server, place, night):
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_a_person_sees_the_failures_in_the_browser(server, place, night, tmp_path):
+    page = f"{server.ui}/artifacts/artifact/{server.artifacts(night)['gramophone-failures'].id}"
+    command = [
+        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}",
+        "--virtual-time-budget=20000", "--dump-dom", page,
+    ]  # fmt: skip
+    seen = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    for words in ("input_missing", "missing.flac", f"gramophone rerun {place.end('night').run_id}"):
+        assert words in seen
+
+
+def test_logs_carry_run_shard_and_pair_and_end_with_the_verdict(server, place, night):
     run_id = place.end("night").run_id
-    wait_for(
-        lambda: any(f"run {run_id} shard 1 pair p1: input_missing" in line for line in server.logs(night)),
-        "the log",
-        30,
-    )
+    told = f"run {run_id} shard 1 pair p1: input_missing"
+    wait_for(lambda: any(told in line for line in server.logs(night)), "the log of a pair", 30)
+    verdict = f"run {run_id}: 2 of 3 pairs done; 1 failed: 1 input_missing"
+    wait_for(lambda: verdict in server.logs(night), "the verdict in the log", 30)
 
 
 def test_a_rerun_from_the_form_computes_what_is_left_with_one_parameter_changed(server, place, night):
