@@ -61,11 +61,12 @@ class Board:
         while True:
             self._news.wait()
             self._news.clear()
+            last = self._last
             with suppress(Exception), get_client(sync_client=True) as client:  # an API that is away: the next time
                 progress = self._progress(client, progress)
-                if self._last is not None:
-                    self._verdict(client, *self._last)
-            if self._last is not None:
+            if last is not None:
+                with suppress(Exception), get_client(sync_client=True) as client:
+                    self._verdict(client, *last)
                 return
             self._ended.wait(PROGRESS_EVERY_SECONDS)
 
@@ -86,7 +87,7 @@ class Board:
             again = f"gramophone rerun {run.run_id} --root {submission.root}"
             says = f"{len(left)} pairs of run `{run.run_id}` are not done. All of them again: `{again}`"
             if len(left) > MOST_ROWS:
-                says += f". The first {MOST_ROWS}; the rest: `gramophone metrics --run {run.run_id} --failed`"
+                says += f". The first {MOST_ROWS}; `gramophone status {run.run_id} --root {submission.root}` has all"
             self._create(client, "failures", "table", rows, says)
         where = "\n".join(
             [

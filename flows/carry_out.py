@@ -56,8 +56,8 @@ def carry_out(submission: Submission, session: Session, withheld: int = 0) -> St
         board.start()
         if not fan_out(submission.plan.shards, bench, limit=len(workers), closed=lambda: is_closed(run)):
             session.ask_to_stop(Stop.UNTIL)  # unless it stopped for another reason, which stands
-    end, frame = conclude(submission, session.stop, withheld)
-    session.on_verdict(end)
+        end, frame = conclude(submission, session.stop, withheld)
+    session.on_verdict(end, frame)
     log.info("run %s: %s", run.run_id, end.message)
     board.close(end, frame)
     return state_of(end)

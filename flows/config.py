@@ -18,6 +18,7 @@ from tasks.overrides import ParamsInvalid, checked
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import UsageError
 from tasks.records.run import Connection, Job, Options
+from tasks.roots import shown
 
 M = TypeVar("M", bound=BaseModel)
 PREFIX = "GRAMOPHONE_"
@@ -138,7 +139,8 @@ def validation_message(error: ValidationError, origins: Mapping[str, str] | None
     for problem in error.errors():
         name = ".".join(str(p) for p in problem["loc"])
         why = problem["msg"].removeprefix("Value error, ")
-        parts.append(f"{name} {problem['input']!r}{_origin(name, origins or {})}: {why[:1].lower()}{why[1:]}")
+        given = shown(problem["input"]) if isinstance(problem["input"], str) else repr(problem["input"])
+        parts.append(f"{name} {given}{_origin(name, origins or {})}: {why[:1].lower()}{why[1:]}")
     return "; ".join(parts)
 
 

@@ -23,6 +23,8 @@ class Deadline:
             self._timer.cancel()
 
     def _leave(self, code: int) -> None:
-        self._before_leaving()
-        sys.stdout.flush()
-        os._exit(code)
+        try:
+            self._before_leaving()
+            sys.stdout.flush()
+        finally:
+            os._exit(code)

@@ -1,5 +1,6 @@
 """Hand out shards, a few at a time, and stop handing out when the run should stop."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -23,12 +24,22 @@ def fan_out(shards: Iterable[Shard], bench: Bench, limit: int, closed: Callable[
             live.append(_submit(waiting.popleft(), bench))
         if not live:
             return not waiting
-        future = next(iter(as_completed(live)))
+        future = _next(live)
         live.remove(future)
         try:
             future.result()
         except Exception as error:
             get_run_logger().error("A shard's task ended with %s: %s", type(error).__name__, error)
+
+
+def _next(live: list[PrefectFuture[dict[str, int]]]) -> PrefectFuture[dict[str, int]]:
+    """The next future that is done. Prefect breaks into a deployed flow when it cannot renew its concurrency slot, as
+    when its server was away for long: the run goes on, for its results need no Prefect."""
+    while True:
+        try:
+            return next(iter(as_completed(live)))
+        except asyncio.CancelledError:
+            get_run_logger().warning("Prefect has lost this run's concurrency slot; the run goes on")
 
 
 def _submit(shard: Shard, bench: Bench) -> PrefectFuture[dict[str, int]]:

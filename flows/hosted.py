@@ -1,10 +1,12 @@
 """Run a flow inside the command line: progress, verdict, and an end even when the Prefect API is gone."""
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
+import pandas as pd
 
 from flows.cli.show import Meter
 from flows.deadline import Deadline
@@ -12,26 +14,28 @@ from flows.local_server import prefect_api
 from flows.session import SECONDS_AFTER_VERDICT, Session, hosting
 from tasks.records.reasons import OutOfReach, UsageError
 from tasks.records.run import EndRecord
+from tasks.roots import shown
 from tasks.submit import Submission
 
 
 def run_hosted(
-    call: Callable[[], Any], prepared: Any, submission: Submission, tell: Callable[[EndRecord], None]
+    call: Callable[[], Any], prepared: Any, submission: Submission, tell: Callable[[EndRecord, pd.DataFrame], None]
 ) -> EndRecord:
     """Call a flow with its plan at hand; returns its verdict, which no fault of the Prefect API can change.
 
-    Raises what kept the flow from a verdict: OutOfReach where the API was not there at the start.
+    `tell` shows the verdict and the pairs of the run. Raises what kept the flow from a verdict: OutOfReach where the
+    API was not there at the start, or storage is not one to entrust results to.
     """
-    verdicts: list[EndRecord] = []
+    verdicts: list[tuple[EndRecord, pd.DataFrame]] = []
     meter = Meter(len(submission.plan.pairs), "pairs")
 
-    def on_verdict(end: EndRecord) -> None:
-        verdicts.append(end)
+    def on_verdict(end: EndRecord, frame: pd.DataFrame) -> None:
+        verdicts.append((end, frame))
         deadline.arm(SECONDS_AFTER_VERDICT, end.exit_code)
 
     def before_leaving() -> None:
         click.echo("the Prefect API does not answer; leaving with the verdict of the results", err=True)
-        tell(verdicts[0])
+        _show(tell, *verdicts[0])
 
     deadline = Deadline(before_leaving)
     session = Session(
@@ -39,6 +43,7 @@ def run_hosted(
         on_attempt=lambda attempt: meter.advance(note=""),
         on_work=lambda stage, rows: meter.note(f"{stage}, {len(rows)} pairs in hand"),
         on_verdict=on_verdict,
+        on_fault=lambda error: click.echo(f"a shard could not be committed, its pairs are left: {error}", err=True),
         on_signal=lambda: click.echo("\nstopping: what is done is committed, the rest waits for `rerun`", err=True),
     )
     failure: BaseException | None = None
@@ -52,13 +57,23 @@ def run_hosted(
     deadline.call_off()
     if not verdicts:
         raise _explained(failure) from failure
-    tell(verdicts[0])
-    return verdicts[0]
+    _show(tell, *verdicts[0])
+    return verdicts[0][0]
+
+
+def _show(tell: Callable[[EndRecord, pd.DataFrame], None], end: EndRecord, frame: pd.DataFrame) -> None:
+    """Tell the verdict; that nobody reads it any more changes nothing about it."""
+    try:
+        tell(end, frame)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failure_of(state: Any) -> BaseException:
-    if isinstance(state.data, BaseException):
-        return state.data
+    data = getattr(state.data, "result", state.data)  # a record of what was raised, or that itself
+    if isinstance(data, BaseException):
+        return data
     return RuntimeError(state.message or "the flow ended without a verdict")
 
 
@@ -68,7 +83,7 @@ def _explained(failure: BaseException | None) -> BaseException:
         return failure or RuntimeError("the flow ended without a verdict")
     if "Failed to reach API" in str(failure) or type(failure).__name__ in ("ConnectError", "ConnectTimeout"):
         return OutOfReach(
-            f"the Prefect API at {os.environ.get('PREFECT_API_URL', 'its configured address')} does not answer; "
+            f"the Prefect API at {shown(os.environ.get('PREFECT_API_URL', 'its configured address'))} does not answer; "
             "start it with `prefect server start`, or unset PREFECT_API_URL to use a local one."
         )
     return failure

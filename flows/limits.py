@@ -32,6 +32,7 @@ class Limits:
     def shard_failed(self, error: Exception) -> None:
         with self._lock:
             self._storage_fault(True)
+        self._session.on_fault(error)
 
     def _storage_fault(self, fault: bool) -> None:
         self._storage = self._storage + 1 if fault else 0

@@ -7,11 +7,13 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 import click
 
@@ -34,20 +36,20 @@ def prefect_api() -> Iterator[None]:
         yield
         return
     click.echo("starting a local Prefect server, a few seconds; set PREFECT_API_URL to use yours", err=True)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", 0)) as listening, tempfile.TemporaryFile() as told:
         handle = listening.fileno()
         server = subprocess.Popen(
             [sys.executable, "-m", "flows.local_server", str(handle)],
             stdin=subprocess.PIPE,  # its end tells the server that we are gone
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=told,
             pass_fds=[handle],
             start_new_session=True,  # a terminal's Ctrl-C is for us
         )
         address = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
     os.environ["PREFECT_API_URL"] = address
     try:
-        _wait_for(f"{address}/health", server)
+        _wait_for(f"{address}/health", server, told)
         refresh_global_settings_context()
         yield
         APILogHandler().flush()
@@ -58,7 +60,7 @@ def prefect_api() -> Iterator[None]:
         server.communicate()
 
 
-def _wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
+def _wait_for(url: str, server: "subprocess.Popen[bytes]", told: IO[bytes]) -> None:
     until = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -67,8 +69,10 @@ def _wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
         except OSError as error:
             if server.poll() is not None or time.monotonic() > until:
                 server.kill()
-                told = server.communicate()[1].decode(errors="replace").strip().splitlines()
-                last = f": {told[-1]}" if told else ""
+                server.wait()
+                told.seek(0)
+                lines = told.read().decode(errors="replace").strip().splitlines()
+                last = f": {lines[-1]}" if lines else ""
                 raise OutOfReach(
                     f"the local Prefect server did not start{last}; set PREFECT_API_URL to use one of yours."
                 ) from error

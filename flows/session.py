@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+import pandas as pd
+from prefect.runtime import flow_run
+
 from flows.deadline import Deadline
 from tasks.records.pair import Attempt
 from tasks.records.run import EndRecord, RunRecord, Stop
@@ -27,8 +30,9 @@ class Session:
     on_start: Callable[[RunRecord], None] = lambda run: None
     on_attempt: Callable[[Attempt], None] = lambda attempt: None
     on_work: Callable[[str, tuple[int, ...]], None] = lambda stage, rows: None
-    on_verdict: Callable[[EndRecord], None] = lambda verdict: None
+    on_verdict: Callable[[EndRecord, pd.DataFrame], None] = lambda end, pairs: None
     on_signal: Callable[[], None] = lambda: None
+    on_fault: Callable[[Exception], None] = lambda error: None
     stop: Stop = Stop.FINISHED
     _asked: threading.Event = field(default_factory=threading.Event)
 
@@ -67,12 +71,13 @@ _current: Session | None = None
 
 def current() -> Session:
     """The session of this process: the command line's, one for a Prefect worker's, or a plain one."""
-    return _current or (_under_a_worker() if "PREFECT__FLOW_RUN_ID" in os.environ else Session())
+    own = flow_run.id is not None and str(flow_run.id) == os.environ.get("PREFECT__FLOW_RUN_ID")
+    return _current or (_under_a_worker() if own else Session())
 
 
 def _under_a_worker() -> Session:
     """A process of its own for one flow run: it ends soon after its verdict, whether the API hears of it or not."""
-    return Session(on_verdict=lambda end: Deadline().arm(SECONDS_AFTER_VERDICT, end.exit_code))
+    return Session(on_verdict=lambda end, pairs: Deadline().arm(SECONDS_AFTER_VERDICT, end.exit_code))
 
 
 @contextmanager

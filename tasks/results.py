@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tasks.layout import Layout, run_id_of
 from tasks.records import schema
 from tasks.records.pair import Attempt
-from tasks.records.reasons import OutOfReach
+from tasks.records.reasons import OutOfReach, PairError
 from tasks.records.run import EndRecord, RunRecord
 from tasks.store import Store
 
@@ -104,10 +104,18 @@ def read_results(store: Store, layout: Layout, runs: Collection[str] | None = No
     return frame.sort_values(["committed_at", "run_id", "manifest_row"], ignore_index=True)
 
 
+def _own(store: Store, uri: str) -> bytes:
+    """A file that we wrote: not being able to read it is no input's fault."""
+    try:
+        return store.read(uri).data
+    except PairError as error:
+        raise OutOfReach(error.message) from error
+
+
 def read_table(store: Store, uri: str, wanted: pa.Schema) -> pa.Table:
     """One parquet file of ours in exactly `wanted`: columns that came later are null in older files."""
     try:
-        table = pq.read_table(io.BytesIO(store.read(uri).data), partitioning=None)
+        table = pq.read_table(io.BytesIO(_own(store, uri)), partitioning=None, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise OutOfReach(
             f"{uri} cannot be read as parquet ({error}); move it away: files here are written whole."
@@ -121,20 +129,20 @@ def read_table(store: Store, uri: str, wanted: pa.Schema) -> pa.Table:
 def read_run(store: Store, layout: Layout, run_id: str) -> RunRecord | None:
     """run.json, or None where there is no such run."""
     uri = layout.run(run_id, "run.json")
-    return RunRecord.model_validate_json(store.read(uri).data) if store.stat(uri) else None
+    return RunRecord.model_validate_json(_own(store, uri)) if store.stat(uri) else None
 
 
 def read_end(store: Store, layout: Layout, run_id: str) -> EndRecord | None:
     """end.json, or None while the run goes on or when it was killed."""
     uri = layout.run(run_id, "end.json")
-    return EndRecord.model_validate_json(store.read(uri).data) if store.stat(uri) else None
+    return EndRecord.model_validate_json(_own(store, uri)) if store.stat(uri) else None
 
 
 def read_runs(store: Store, layout: Layout) -> list[RunRecord]:
     """Every run, oldest first."""
     uris = [uri for uri, _ in store.list(layout.runs()) if uri.endswith("/run.json")]
     with ThreadPoolExecutor(8) as pool:
-        records = pool.map(lambda uri: RunRecord.model_validate_json(store.read(uri).data), uris)
+        records = pool.map(lambda uri: RunRecord.model_validate_json(_own(store, uri)), uris)
         return sorted(records, key=lambda run: run.run_id)
 
 

@@ -23,6 +23,8 @@ from tasks.results import commit_shard
 from tasks.store import open_store
 from tasks.worker import Listener, Order, Worker, WorkerLost
 
+Keep = Callable[[Attempt], None]
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -92,9 +94,15 @@ def run_shard(bench: Bench, shard: Shard, context: dict[str, Any]) -> list[Attem
 
 def compute(bench: Bench, shard: Shard) -> list[Attempt]:
     """The attempts of a shard, not yet committed."""
-    done = {pair.manifest_row: attempts.failed(pair, error) for pair in shard.pairs if (error := pair.error())}
-    for attempt in done.values():
+    done: dict[int, Attempt] = {}
+
+    def keep(attempt: Attempt) -> None:
+        done[attempt.manifest_row] = attempt
         bench.finished(shard.number, attempt)
+
+    for pair in shard.pairs:
+        if error := pair.error():
+            keep(attempts.failed(pair, error))
     groups = [[pair for pair in shard.pairs if pair.manifest_row not in done]]
     tries: Counter[int] = Counter()
     while groups and not bench.stopping():
@@ -102,21 +110,17 @@ def compute(bench: Bench, shard: Shard) -> list[Attempt]:
         if not group:
             continue
         tries.update(pair.manifest_row for pair in group)
-        lost = _hand_over(bench, shard.number, group, done)
+        lost = _hand_over(bench, group, keep)
         if lost is None:
             continue
         left = [pair for pair in group if pair.manifest_row not in done]
-        groups = _bisected(left, lost, len(group) == 1 and tries[group[0].manifest_row] > 1, done) + groups
+        groups = _bisected(left, lost, len(group) == 1 and tries[group[0].manifest_row] > 1, keep) + groups
     for row, attempt in done.items():
         attempt.values["tries"] = max(1, tries[row])
     return list(done.values())
 
 
-def _hand_over(bench: Bench, shard: int, group: list[Pair], done: dict[int, Attempt]) -> WorkerLost | None:
-    def keep(attempt: Attempt) -> None:
-        done[attempt.manifest_row] = attempt
-        bench.finished(shard, attempt)
-
+def _hand_over(bench: Bench, group: list[Pair], keep: Keep) -> WorkerLost | None:
     listener = Listener(
         attempt=keep,
         report=bench.working,
@@ -133,7 +137,7 @@ def _hand_over(bench: Bench, shard: int, group: list[Pair], done: dict[int, Atte
     return None
 
 
-def _bisected(left: list[Pair], lost: WorkerLost, again_alone: bool, done: dict[int, Attempt]) -> list[list[Pair]]:
+def _bisected(left: list[Pair], lost: WorkerLost, again_alone: bool, keep: Keep) -> list[list[Pair]]:
     """What to hand over next after a worker was lost: the suspects in halves, the others as they are.
 
     A pair fails only when it was alone, and not for the first time.
@@ -144,7 +148,7 @@ def _bisected(left: list[Pair], lost: WorkerLost, again_alone: bool, done: dict[
         pair = suspects[0]
         if again_alone:
             reason = Reason.TIMEOUT if lost.hung else Reason.WORKER_LOST
-            done[pair.manifest_row] = attempts.failed(pair, PairError(reason, f"{lost.how}, also when it was alone"))
+            keep(attempts.failed(pair, PairError(reason, f"{lost.how}, also when it was alone")))
             return [others]
         return [[pair], others]
     half = len(suspects) // 2

@@ -1,42 +1,85 @@
-"""Check the promises that storage can show: one row for each attempt, and its audio there, whole."""
+"""Check the promises that storage can show: one row for each attempt, its audio and curves there, whole."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tasks.layout import Layout
-from tasks.records.reasons import PairError
-from tasks.results import read_results, read_runs, rows_of
+import pandas as pd
+import pyarrow as pa
+from pydantic import ValidationError
+
+from tasks.layout import Layout, run_id_of
+from tasks.records import schema
+from tasks.records.reasons import OutOfReach, PairError
+from tasks.results import read_run, read_table, rows_of
 from tasks.store import Store
 
 
-def verify(store: Store, layout: Layout, runs: set[str] | None = None) -> Iterator[str]:
-    """What is wrong, a sentence each; nothing where all is right."""
-    rows = read_results(store, layout, runs)
-    known = {run.run_id: run.pairs for run in read_runs(store, layout)}
-    seen: set[tuple[str, int]] = set()
-    for row in rows_of(rows):
-        name = (row["run_id"], row["manifest_row"])
-        if name in seen:
-            yield f"run {name[0]} has more than one attempt for manifest row {name[1]}"
-        seen.add(name)
-        if name[0] not in known:
-            yield f"run {name[0]} has results but no run.json"
-        elif name[1] >= known[name[0]]:
-            yield f"run {name[0]} has an attempt for manifest row {name[1]}, but only {known[name[0]]} rows"
+def verify(store: Store, layout: Layout, runs: Collection[str] | None = None) -> Iterator[str]:
+    """What is wrong, a sentence each; nothing where all is right. Every object is read."""
+    rows, faults = _rows(store, layout, runs)
+    yield from faults
+    yield from _runs(store, layout, rows)
+    yield from _identities(rows)
     ok = rows_of(rows[rows["status"] == "ok"])
+    curves = sorted(set(rows["curves_uri"].dropna()))
     with ThreadPoolExecutor(8) as pool:
-        for sentence in pool.map(lambda row: _audio(store, row), ok):
-            if sentence:
-                yield sentence
+        for found in pool.map(lambda row: _audio(store, row), ok):
+            yield from found
+        for found in pool.map(lambda uri: _curves(store, uri), curves):
+            yield from found
 
 
-def _audio(store: Store, row: Mapping[str, Any]) -> str | None:
+def _rows(store: Store, layout: Layout, runs: Collection[str] | None) -> tuple[pd.DataFrame, list[str]]:
+    """The attempts in all results files that can be read, and what is wrong with the others."""
+    tables, faults = [schema.RESULTS.empty_table()], []
+    for uri, _ in store.list(layout.results()):
+        if uri.endswith(".parquet") and (runs is None or run_id_of(uri) in runs):
+            try:
+                tables.append(read_table(store, uri, schema.RESULTS))
+            except OutOfReach as error:
+                faults.append(str(error))
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas(maps_as_pydicts="strict")
+    return frame, faults
+
+
+def _runs(store: Store, layout: Layout, rows: pd.DataFrame) -> Iterator[str]:
+    """Each attempt belongs to a row of a run's manifest."""
+    for run_id, last in rows.groupby("run_id")["manifest_row"].max().items():
+        try:
+            run = read_run(store, layout, str(run_id))
+        except (ValidationError, OutOfReach) as error:
+            yield f"run.json of run {run_id} cannot be read: {error}"
+            continue
+        if run is None:
+            yield f"run {run_id} has results but no run.json"
+        elif last >= run.pairs:
+            yield f"run {run_id} has an attempt for manifest row {last}, but only {run.pairs} rows"
+
+
+def _identities(rows: pd.DataFrame) -> Iterator[str]:
+    """A run and a manifest row have one attempt at most."""
+    twice = rows[rows.duplicated(["run_id", "manifest_row"])]
+    for row in twice[["run_id", "manifest_row"]].itertuples(index=False):
+        yield f"run {row.run_id} has more than one attempt for manifest row {row.manifest_row}"
+
+
+def _audio(store: Store, row: Mapping[str, Any]) -> Iterator[str]:
     name = f"pair {row['pair_id']} of run {row['run_id']}"
     try:
         blob = store.read(row["audio_uri"])
     except PairError as error:
-        return f"{name}: {error.message}"
+        yield f"{name}: {error.message}"
+        return
     if len(blob.data) != row["audio_bytes"] or blob.sha256 != row["audio_sha256"]:
-        return f"{name}: {row['audio_uri']} is not what was written"
-    return None
+        yield f"{name}: {row['audio_uri']} is not what was written"
+
+
+def _curves(store: Store, uri: str) -> Iterator[str]:
+    try:
+        blob = store.read(uri)
+    except PairError as error:
+        yield f"curves: {error.message}"
+        return
+    if f".{blob.sha256[:12]}." not in uri:
+        yield f"curves: {uri} is not what was written"

@@ -29,6 +29,7 @@ from tests.servers import (
 PORT = free_port()
 HOME = Path(tempfile.mkdtemp(prefix="gramophone-tests-"))
 S3_ROOT = os.environ.get("GRAMOPHONE_TEST_S3_ROOT", "")
+S3_IS_OURS = not S3_ROOT
 REQUIRE_ALL = bool(os.environ.get("GRAMOPHONE_REQUIRE_ALL"))
 KEPT = {"GRAMOPHONE_S3_ENDPOINT", "GRAMOPHONE_S3_REGION"} if S3_ROOT else set()
 for name in [n for n in os.environ if n.startswith(("GRAMOPHONE_", "PREFECT_"))]:
@@ -40,6 +41,7 @@ os.environ |= {
     "PREFECT_LOGGING_LEVEL": "ERROR",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
 }
 S3_PORTS = free_s3_ports()
 if not S3_ROOT:
@@ -71,6 +73,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def prefect_database() -> Iterator[tuple[dict[str, str], Callable[[], bytes]]]:
     """What a Prefect server is told of its database, and all that lies in it: PostgreSQL where this machine has it."""
     programs = postgres_folder()
+    assert programs or not REQUIRE_ALL, "PostgreSQL is missing, and nothing may be skipped here"
     if programs is None:
         yield {}, (HOME / "prefect" / "prefect.db").read_bytes
         return
@@ -85,6 +88,15 @@ def prefect_server(prefect_database: tuple[dict[str, str], Callable[[], bytes]])
     """A real Prefect server on loopback; flows in this process and in children use it."""
     with prefect_server_at(PORT, HOME / "prefect-server.log", prefect_database[0]):
         yield os.environ["PREFECT_API_URL"]
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> str:
+    """The address of the S3 server, for those who stand between."""
+    address = os.environ.get("GRAMOPHONE_S3_ENDPOINT", "")
+    if not address.startswith("http://"):
+        pytest.skip("the proxy of the tests speaks plain HTTP only")
+    return address
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 from typing import Any
 
@@ -72,6 +73,7 @@ def main() -> None:
     """Entry point: every outcome ends in one of the exit codes above."""
     from tasks.records.reasons import OutOfReach, PairError, Reason, UsageError
 
+    signal.signal(signal.SIGTERM, _interrupt)  # until a run listens to it
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -80,7 +82,7 @@ def main() -> None:
     except UsageError as error:
         code = _say(str(error), 2)
     except PairError as error:
-        code = _say(f"{error.message} ({error.reason})", 4 if error.reason is Reason.STORAGE else 1)
+        code = _say(f"{error.message} ({error.reason})", 4 if error.reason in (Reason.STORAGE, Reason.DISK_FULL) else 1)
     except OutOfReach as error:
         code = _say(str(error), 4)
     except (KeyboardInterrupt, click.Abort):
@@ -89,6 +91,10 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _say(message: str, code: int) -> int:

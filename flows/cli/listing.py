@@ -21,7 +21,7 @@ def failures(frame: Any, run_id: str, root: str) -> None:
     ]
     show.table("pairs that are not done", ("pair", "reason", "message"), rows)
     if len(left) > 50:
-        click.echo(f"... and {len(left) - 50} more: gramophone metrics --run {run_id} --failed --root {root}")
+        click.echo(f"... and {len(left) - 50} more: gramophone status {run_id} --root {root} --json")
     for reason in sorted({row[1] for row in rows} & {r.value for r in Reason}):
         click.echo(f"  {reason}: {remedy(reason, f'{run_id} --root {root}')}")
 

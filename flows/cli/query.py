@@ -31,15 +31,20 @@ METRICS = (
 @click.argument("run_id", required=False)
 @click.option("--latest", is_flag=True, help="The latest run.")
 @click.option("--night", metavar="DATE|today", help="Exit code 0 only if that night was run and every pair is done.")
+@click.option("--manifest", help="With --night: that manifest was run, {night} replaced by the date.")
 @field_options({"timezone": FIELDS["timezone"]})
 @root_option
 @json_option
-def status(run_id: str | None, latest: bool, night: str | None, as_json: bool, **flags: Any) -> int:
+def status(
+    run_id: str | None, latest: bool, night: str | None, manifest: str | None, as_json: bool, **flags: Any
+) -> int:
     """Show how the pairs of RUN_ID and its reruns stand: its manifest minus its results and the skipped.
 
     With --night it is a check for a monitor outside Prefect, which neither a dead server nor a broken schedule can
     silence: exit code 1 where that night has no run, or a pair that is not done.
     """
+    if manifest is not None and night is None:
+        raise UsageError("--manifest goes with --night.")
     if [run_id is not None, latest, night is not None].count(True) != 1:
         raise UsageError("name a run, or say --latest or --night DATE (one of them).")
     from tasks.layout import Layout
@@ -56,12 +61,17 @@ def status(run_id: str | None, latest: bool, night: str | None, as_json: bool, *
         return 0
     dated = _date(night, settings.options.timezone)
     families = [_found(store, layout, family) for family in families_of_night(store, layout, dated)]
+    if manifest is not None:
+        wanted = place(manifest.replace("{night}", dated))
+        families = [one for one in families if one["manifest_uri"] == wanted]
     code = 0 if families and all(one["counts"]["ok"] == one["counts"]["pairs"] for one in families) else 1
     if as_json:
         show.as_json({"night": dated, "families": families, "exit_code": code})
         return code
     if not families:
-        click.echo(f"no run of the night {dated} under {root}; start it with `gramophone run MANIFEST --night {dated}`")
+        what = f" over {wanted}" if manifest is not None else ""
+        again = f"gramophone run MANIFEST --night {dated}"
+        click.echo(f"no run of the night {dated}{what} under {root}; `{again}` starts one")
     for one in families:
         _tell(one, root)
     return code
@@ -189,11 +199,12 @@ def verify(run_ids: tuple[str, ...], as_json: bool, **flags: Any) -> int:
     root = place(settle(flags).root)
     store, layout = open_store(root), Layout(root)
     runs = known_runs(store, layout, run_ids)
+    checked = len(run_ids) or len(runs)
     faults = list(check(store, layout, set(run_ids) or None))
     if as_json:
-        show.as_json({"runs": len(runs), "faults": faults})
+        show.as_json({"runs": checked, "faults": faults})
     elif faults:
         click.echo("\n".join(faults))
     else:
-        click.echo(f"all is right in {len(runs)} runs: one row for each attempt, and its audio is there, whole")
+        click.echo(f"all is right in {checked} runs: one row for each attempt, its audio and curves there, whole")
     return 1 if faults else 0

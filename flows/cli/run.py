@@ -15,9 +15,8 @@ from tasks.records.reasons import Reason, UsageError
 PREFECT_SETTINGS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",  # the API hears it all
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the API hears it all, a person hears it from us
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }
 
@@ -129,19 +128,17 @@ def _flow(call: Callable[[], Any], prepared: Any, submission: Any, as_json: bool
     click.echo(f"run {run.run_id}: {pairs} pairs in {run.shards} shards, {run.skipped} skipped", err=True)
     from flows.hosted import run_hosted
 
-    end = run_hosted(call, prepared, submission, lambda end: _tell(submission, end, as_json))
+    end = run_hosted(call, prepared, submission, lambda end, pairs: _tell(submission, end, pairs, as_json))
     return int(end.exit_code)
 
 
-def _tell(submission: Any, end: Any, as_json: bool) -> None:
+def _tell(submission: Any, end: Any, frame: Any, as_json: bool) -> None:
     from flows.outcome import next_command
-    from tasks.standing import Family, of_family
 
     if as_json:
         show.as_json(end.model_dump(mode="json") | {"root": submission.root})
         return
     run = submission.run
-    frame = of_family(submission.store, submission.layout, Family((run,)))
     listing.failures(frame, run.run_id, submission.root)
     click.echo(f"run {run.run_id}: {end.message}")
     if ((frame["run_id"] == run.run_id) & (frame["status"] == "ok")).any():

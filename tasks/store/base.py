@@ -14,7 +14,8 @@ from tasks.roots import Roots
 T = TypeVar("T")
 MAX_OBJECT_BYTES = 4 << 30
 MAX_REQUESTS = 6
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 20.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, GROWTH = 0.3, 20.0, 4
+"""Together up to 45 s and half of that on average: a server that was restarted is back by then."""
 
 
 class AlreadyExists(Exception):
@@ -46,14 +47,14 @@ def join(root: str, *parts: str) -> str:
 def with_retries(
     operation: Callable[[], T], transient: Callable[[Exception], bool], sleep: Callable[[float], None] = time.sleep
 ) -> T:
-    """The one layer of retries: at most six tries, 0.2 s doubling to 20 s, with full jitter."""
+    """The one layer of retries: at most six tries, pauses that grow from 0.3 s to 20 s, with full jitter."""
     for attempt in range(MAX_REQUESTS - 1):
         try:
             return operation()
         except Exception as error:
             if not transient(error):
                 raise
-            sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)))
+            sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * GROWTH**attempt)))
     return operation()
 
 

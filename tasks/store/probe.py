@@ -18,8 +18,8 @@ def probe(store: Store, root: str) -> None:
     A store that ignores the condition lets several win, one that checks first and writes then sometimes. Raises
     OutOfReach where the store cannot be written, read back, or lets more than one win.
     """
-    folder = join(root, "probe", secrets.token_hex(8))
-    uris = [join(folder, f"round-{number}") for number in range(ROUNDS)]
+    name = secrets.token_hex(8)
+    uris = [join(root, "probe", f"{name}-{number}") for number in range(ROUNDS)]
     gate = Barrier(ROUNDS * RACERS)
 
     def race(number: int) -> str | None:

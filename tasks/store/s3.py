@@ -24,8 +24,10 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 from fsspec.asyn import sync
+from pydantic import ValidationError
 
-from tasks.records.reasons import PairError, Reason
+from tasks.records.reasons import PairError, Reason, UsageError
+from tasks.records.run import Connection
 from tasks.roots import Roots, shown
 from tasks.store.base import AlreadyExists, Stat, Store
 
@@ -123,15 +125,19 @@ class S3Store(Store):
         except S3Fault as fault:
             if fault.code in ("404", "NoSuchKey"):
                 return None
-            if fault.code == "403":
+            if fault.code in ("403", "400"):
                 raise self._refusal(bucket, key) from fault
             raise
         return Stat(found["ContentLength"], _bare(found["ETag"]))
 
     def _refusal(self, bucket: str, key: str) -> S3Fault:
         """A HEAD has no body to say why it is refused: ask for one byte, whose refusal does."""
+
+        async def first_byte() -> None:
+            (await self._call("get_object", Bucket=bucket, Key=key, Range="bytes=0-0"))["Body"].close()
+
         try:
-            self._ask("get_object", Bucket=bucket, Key=key, Range="bytes=0-0")
+            self._run(first_byte)
         except S3Fault as fault:
             return fault
         return S3Fault("403", "refused once, then granted", passing=True)
@@ -206,7 +212,7 @@ class S3Store(Store):
         if not writing and error.code in ("NoSuchKey", "404"):
             return PairError(Reason.INPUT_MISSING, f"{name} is not there")
         if error.code in ("AccessDenied", "403", "AllAccessDisabled"):
-            what = "written" if writing else "read"
+            what = "written or listed" if writing else "read"
             reason = Reason.STORAGE if writing else Reason.INPUT_FORBIDDEN
             return PairError(reason, f"{name} may not be {what} by these credentials ({error.code}: {error.why})")
         done = "written or listed" if writing else "read"
@@ -236,8 +242,17 @@ class S3Store(Store):
 
 
 def open_s3() -> S3Store:
-    """The store of this process's environment: GRAMOPHONE_S3_ENDPOINT and _REGION, else what botocore finds."""
-    return S3Store(os.environ.get("GRAMOPHONE_S3_ENDPOINT") or None, os.environ.get("GRAMOPHONE_S3_REGION") or None)
+    """The store of this process's environment: GRAMOPHONE_S3_ENDPOINT and _REGION, else what botocore finds.
+
+    Raises UsageError for an endpoint that is none, or that holds a password.
+    """
+    names = ("s3_endpoint", "s3_region")
+    try:
+        found = Connection(**{name: os.environ.get(f"GRAMOPHONE_{name.upper()}", "") for name in names})
+    except ValidationError as error:
+        raise UsageError(f"GRAMOPHONE_S3_ENDPOINT or _REGION {error.errors()[0]['msg']}") from None
+    os.environ.setdefault("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "5")  # a role's credentials are asked for once, else
+    return S3Store(found.s3_endpoint or None, found.s3_region or None)
 
 
 def _split(uri: str) -> tuple[str, str]:

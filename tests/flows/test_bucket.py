@@ -13,6 +13,7 @@ from tasks.layout import Layout
 from tasks.standing import standing
 from tasks.store import join, open_store
 from tasks.verify import verify
+from tests.conftest import S3_IS_OURS
 
 
 def sound(kind):
@@ -88,8 +89,9 @@ def test_pandas_reads_the_results_with_nothing_of_ours(night, root):
 
 
 def test_no_credential_is_in_anything_that_was_written_said_or_sent_to_prefect(night, bucket, prefect_database):
-    secret = os.environ["AWS_SECRET_ACCESS_KEY"]
-    key = os.environ["AWS_ACCESS_KEY_ID"]
+    if not S3_IS_OURS:
+        pytest.skip("a canary is planted on the suite's own server only")
+    secret, key = os.environ["AWS_SECRET_ACCESS_KEY"], os.environ["AWS_ACCESS_KEY_ID"]
     store = open_store(bucket)
     for uri, _ in store.list(bucket):
         data = store.read(uri).data

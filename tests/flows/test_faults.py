@@ -1,6 +1,5 @@
 """A night on storage of which one request in ten fails: no pair fails for it."""
 
-import os
 import secrets
 
 import pandas as pd
@@ -18,7 +17,7 @@ FAULTS = (Fault.ERROR_500, Fault.ERROR_503, Fault.RESET, Fault.CUT_BODY, Fault.L
 
 
 @pytest.mark.parametrize("pairs", [12, pytest.param(100, marks=[pytest.mark.chaos, pytest.mark.timeout(900)])])
-def test_no_pair_fails_when_one_request_in_ten_does(desk, s3_server, pairs):
+def test_no_pair_fails_when_one_request_in_ten_does(desk, s3_server, s3_address, pairs):
     uri = join(s3_server, f"faults-{secrets.token_hex(4)}")
     store, root = open_store(uri), join(uri, "root")
     for name, kind in (("tune", "marimba"), ("texture", "bells")):
@@ -27,7 +26,7 @@ def test_no_pair_fails_when_one_request_in_ten_does(desk, s3_server, pairs):
         {"pair_id": f"p{n}", "content_uri": "tune.flac", "style_uri": "texture.flac", "seed": n} for n in range(pairs)
     ]
     store.create(join(uri, "manifest.parquet"), pd.DataFrame(rows).to_parquet())
-    with proxy_to(os.environ["GRAMOPHONE_S3_ENDPOINT"], seed=7, share=0.1, faults=FAULTS) as proxy:
+    with proxy_to(s3_address, seed=7, share=0.1, faults=FAULTS) as proxy:
         found = desk.type("run", join(uri, "manifest.parquet"), "--root", root, GRAMOPHONE_S3_ENDPOINT=proxy.url)
     assert found.code == 0, found.out + found.err
     faulty = sum(seen.fault is not None for seen in proxy.seen)

@@ -55,7 +55,7 @@ def victim(flow, target):
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
 def test_ten_kills_at_random_moments_lose_nothing_and_recompute_nothing(desk, bucket):
-    rng = random.Random(int(os.environ.get("GRAMOPHONE_CHAOS_SEED", "1")))
+    rng = random.Random(int(os.environ.get("CHAOS_SEED", "1")))
     store, layout = open_store(bucket), Layout(join(bucket, "root"))
     clock = time.monotonic()
     assert begin(desk, bucket, 0).wait(240) == 0

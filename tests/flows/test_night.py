@@ -189,10 +189,3 @@ def test_the_state_in_prefect_says_what_the_exit_code_says(night):
     assert ("COMPLETED", night["again"].json["message"]) in states
     assert any(run.name == "mended.parquet 2026-11-20 rerun" for run in runs)
     assert any(run.name == "manifest.parquet 2026-11-20" for run in runs)
-
-
-def test_a_prefect_api_that_is_not_there_is_said_so(night, desk):
-    nobody = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
-    found = desk.type("run", "good.parquet", "--force", **nobody)
-    assert found.code == 4, found.err
-    assert "prefect server start" in found.err

@@ -1,6 +1,10 @@
-"""A night whose time is over while it works: what was handed out is finished, the rest waits for a rerun."""
+"""A night whose time is over while it works, and one that loses its slot in Prefect: what was begun is finished."""
 
+import ctypes
+import threading
 from datetime import UTC, datetime
+
+from prefect._internal.concurrency.cancellation import CancelledError
 
 from flows import carry_out
 from flows.nightly import nightly
@@ -37,3 +41,35 @@ def test_no_shard_begins_after_the_time_and_the_one_in_hand_is_finished(desk, mo
     assert list(frame.reason.dropna()) == ["preempted"] * 2
     again = desk.type("rerun", "--latest", "--root", place(root), "--json")
     assert again.json["counts"]["ok"] == 2, again.err
+
+
+def test_a_run_that_loses_its_slot_in_prefect_goes_on(desk):
+    """Prefect then breaks into the flow's thread; here in its way, at the time of the test."""
+    desk.clip("tune")
+    desk.clip("texture", kind="drums")
+    manifest = desk.manifest(
+        [{"pair_id": f"p{n}", "content_uri": "tune.wav", "style_uri": "texture.wav", "seed": 50 + n} for n in range(4)],
+        "slot.parquet",
+    )
+    root = f"file://{desk.folder}/slot"
+    store, layout = open_store(root), Layout(root)
+    flow, ended = threading.get_ident(), threading.Event()
+
+    def break_in():
+        while not len(read_results(store, layout)):
+            if ended.wait(0.05):
+                return
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_long(flow), ctypes.py_object(CancelledError))
+
+    breaker = threading.Thread(target=break_in)
+    job = Job(
+        manifest=str(desk.folder / manifest), root=root, parameters=Parameters(**QUICK),
+        options=Options(shard_pairs=1, threads=1),
+    )  # fmt: skip
+    breaker.start()
+    try:
+        state = nightly(job, return_state=True)
+    finally:
+        ended.set()
+        breaker.join()
+    assert state.message == "4 of 4 pairs done"

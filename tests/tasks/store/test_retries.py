@@ -29,7 +29,7 @@ def test_a_passing_fault_is_repeated_with_growing_pauses():
     pauses = []
     assert with_retries(operation, lambda error: True, pauses.append) == 5
     assert len(pauses) == 4
-    assert all(0 <= pause <= 0.2 * 2**number for number, pause in enumerate(pauses))
+    assert all(0 <= pause <= 0.3 * 4**number for number, pause in enumerate(pauses))
 
 
 def test_a_lasting_fault_costs_six_requests():

@@ -27,9 +27,10 @@ def uri(root):
 
 
 @pytest.fixture
-def proxy(s3_server, monkeypatch):
+def proxy(s3_server, s3_address, monkeypatch):
     monkeypatch.setattr(base, "FIRST_PAUSE_SECONDS", 0.01)
-    with proxy_to(os.environ["GRAMOPHONE_S3_ENDPOINT"], seed=4) as proxy:
+    monkeypatch.setattr(base, "LONGEST_PAUSE_SECONDS", 0.05)
+    with proxy_to(s3_address, seed=4) as proxy:
         yield proxy
 
 
