@@ -42,6 +42,7 @@ chaos: setup
 bench: setup
 	$(BIN)/python -m tests.bench.bench_cli
 	$(BIN)/python -m tests.bench.bench_transfer
+	$(BIN)/python -m tests.bench.bench_night
 
 lock: setup
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group dev \
