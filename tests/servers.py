@@ -41,7 +41,7 @@ def prefect_server_at(port: int, log: Path, environment: dict[str, str]) -> Iter
 def postgres_folder() -> Path | None:
     """Where PostgreSQL's programs are on this machine, if it has them."""
     if found := shutil.which("initdb"):
-        return Path(found).parent
+        return Path(found).resolve().parent  # beside it are the others, beside a link to it perhaps not
     return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
 
 
