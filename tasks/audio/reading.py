@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
+from tasks.audio.channels import from_container
 from tasks.audio.checked import EXPORT_AGAIN, cut_short, no_sound, unsupported
 from tasks.audio.containers import check_container
 from tasks.audio.mixing import Level, Resampler, resampled_length
@@ -39,26 +40,32 @@ _SEEKABLE = {"WAV", "WAVEX", "RF64", "FLAC", "AIFF"}  # exactly and at once; the
 def decode(
     data: bytes,
     *,
-    sample_rate: int,
+    sample_rate: int | None,
+    mix: bool = True,
     start: float | None = None,
     seconds: float | None = None,
     max_seconds: float,
     min_samples: int = 1,
     allow_silence: bool = False,
 ) -> Clip:
-    """A slice of an encoded sound as mono at `sample_rate`: the mean of its channels, resampled.
+    """A slice of an encoded sound at `sample_rate`, or at its own rate where that is None.
 
-    `start` and `seconds` choose the slice, at the source's own rate; `max_seconds` bounds it. It comes out as
+    It is mono, (frames,), the mean of the channels; with `mix` off the channels as they are, (channels, frames), in
+    the order of WAV. Either way it is the mono mix that must not be silent: what is nothing in mono has no mix to
+    restyle. `start` and `seconds` choose the slice, at the source's own rate; `max_seconds` bounds it. It comes out as
     round(frames x sample_rate / source rate) samples, at least `min_samples`. Raises PairError: decode_error,
     input_unsupported, input_silent, input_too_short (also of a slice that ends after the clip), input_too_long.
     """
     try:
         with _opened(data) as source:
             first, last = source.slice(start, seconds, max_seconds)
-            _check_length(last - first, source.rate, sample_rate, min_samples)
-            level, resampler = Level(), Resampler(source.rate, sample_rate)
+            wanted = source.rate if sample_rate is None else sample_rate
+            _check_length(last - first, source.rate, wanted, min_samples)
+            level = Level()
+            resampler = Resampler(source.rate, wanted, 1 if mix else source.channels, last - first)
             for block in source.blocks(first, last):
-                resampler.add(level.add(block))
+                mono = level.add(block)
+                resampler.add(mono[None] if mix else block)
         if level.silent and not allow_silence:
             raise PairError(Reason.INPUT_SILENT, f"is silent{level.cause}")
         samples, notes = resampler.end(level.frames), source.notes + level.notes
@@ -66,7 +73,9 @@ def decode(
         raise PairError(
             Reason.INPUT_TOO_LONG, "needs more memory than there is to decode it; choose a slice of it"
         ) from error
-    return Clip(samples, sample_rate, source.rate, source.channels, level.frames, level.peak, notes)
+    if mix:
+        samples = samples[0]
+    return Clip(samples, wanted, source.rate, source.channels, level.frames, level.peak, notes)
 
 
 def probe(data: bytes, *, max_seconds: float = PROBE_SECONDS) -> AudioInfo:
@@ -189,8 +198,8 @@ class _Source:
         return first, last
 
     def blocks(self, first: int, last: int) -> Iterator[Samples]:
-        """The frames from `first` to before `last`, as (frames, channels). Raises PairError (decode_error)."""
-        position = 0
+        """The frames from `first` to before `last`, as (channels, frames). Raises PairError (decode_error)."""
+        position, order = 0, from_container(self.format, self.channels)
         try:
             if self.format in _SEEKABLE and first:
                 position = int(self.file.seek(first))
@@ -199,7 +208,7 @@ class _Source:
                 if not len(block):
                     break
                 if position + len(block) > first:
-                    yield _finite(block[max(0, first - position) :])
+                    yield np.ascontiguousarray(_finite(block[max(0, first - position) :]).T[order])
                 position += len(block)
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise PairError(

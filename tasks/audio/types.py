@@ -40,7 +40,7 @@ CONTENT_TYPES: dict[AudioFormat, str] = {
 
 @dataclass(frozen=True)
 class Clip:
-    """Mono sound, (frames,) float32 at `sample_rate` Hz, and what it was before.
+    """Sound at `sample_rate` Hz, and what it was before: mono (frames,), or (channels, frames) as it came; float32.
 
     `source_frames` counts the frames of the slice at `source_rate`; `source_peak` is the largest sample of any
     channel, of full scale. `notes` say what is odd and no fault: "clipped", a header without a length, ...

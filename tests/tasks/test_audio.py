@@ -24,6 +24,12 @@ def music(seconds=2.0, rate=RATE):
     return (0.4 * np.sin(2 * np.pi * 440 * t) + 0.2 * np.sin(2 * np.pi * 1234 * t)).astype(np.float32)
 
 
+def chord(channels, seconds=2.0, rate=RATE):
+    """A tone of its own in every channel, (channels, frames); the LFE's is one that an LFE has."""
+    hertz = [300, 450, 600, 50, 750, 900, 1050, 1200, 1350][:channels]
+    return np.stack([0.4 * np.sin(2 * np.pi * f * np.arange(round(seconds * rate)) / rate) for f in hertz]).astype("f4")
+
+
 def written(samples, rate=RATE, container="WAV", subtype="PCM_16"):
     file = io.BytesIO()
     with soundfile.SoundFile(
@@ -78,15 +84,126 @@ def test_a_minute_of_ogg_is_written_in_blocks():
     assert probe(encode(music(61, 44_100), 44_100, "ogg")).frames == 61 * 44_100
 
 
-@pytest.mark.parametrize("samples", [np.float32([0.1, np.nan]), np.zeros((9, 2), np.float32), np.zeros(0, np.float32)])
-def test_what_is_no_mono_sound_is_not_written(samples):
-    with pytest.raises(ValueError, match="finite mono"):
-        encode(samples, RATE, "flac")
+@pytest.mark.parametrize(
+    "samples", [[0.1, np.nan], [[0.1, 0.1], [0.1, np.inf]], np.zeros((1, 2, 3)), [], np.zeros((2, 0)), np.zeros((0, 2))]
+)
+def test_what_is_no_sound_is_not_written(samples):
+    with pytest.raises(ValueError, match="only finite samples"):
+        encode(np.asarray(samples, np.float32), RATE, "flac")
 
 
-def test_a_rate_that_a_format_does_not_have_is_said():
-    with pytest.raises(ValueError, match="mp3 cannot be written at 12345 Hz"):
-        encode(music(), 12_345, "mp3")
+@pytest.mark.parametrize(
+    ("audio_format", "rate", "what_it_has"),
+    [
+        ("mp3", 12_345, "it has 8,000, 11,025, 12,000, 16,000, 22,050, 24,000, 32,000, 44,100, 48,000 Hz"),
+        ("mp3", 96_000, "48,000 Hz"),
+        ("flac", 88_201, "8,000 to 192,000 Hz, in tens above 65,535 Hz"),
+        ("wav", 7_999, "8,000 to 192,000 Hz"),
+        ("ogg", 192_001, "8,000 to 192,000 Hz"),
+    ],
+)
+def test_a_rate_that_a_format_does_not_have_is_refused_with_those_that_it_has(audio_format, rate, what_it_has):
+    with pytest.raises(ValueError, match=f"{audio_format} cannot be written at {rate} Hz.*{what_it_has}"):
+        encode(music(), rate, audio_format)
+
+
+@pytest.mark.parametrize(("audio_format", "most"), [("mp3", 2), ("flac", 8), ("wav", 8), ("ogg", 8)])
+def test_more_channels_than_a_format_has_are_refused_with_how_many_it_has(audio_format, most):
+    encode(chord(most, 0.1), RATE, audio_format)
+    with pytest.raises(ValueError, match=f"{audio_format} cannot be written with {most + 1} channels.*at most {most}"):
+        encode(chord(most + 1, 0.1), RATE, audio_format)
+
+
+@settings(max_examples=60, deadline=None)
+@given(audio_format=st.sampled_from(["flac", "wav", "ogg"]), rate=st.integers(8_000, 192_000))
+def test_a_rate_is_written_as_it_is_or_refused_in_our_words(audio_format, rate):
+    try:
+        data = encode(chord(2, 0.02, rate), rate, audio_format)
+    except ValueError as error:
+        assert "in tens above" in str(error)  # noqa: PT017 - a refusal is one of the two right answers
+    else:
+        assert decode(data, sample_rate=None, max_seconds=1).sample_rate == rate
+
+
+# --- channels -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [11_025, 44_100, 48_000, 96_000])
+@pytest.mark.parametrize("channels", [2, 6])
+@pytest.mark.parametrize("audio_format", ["flac", "wav"])
+def test_channels_and_any_rate_come_back_as_they_were(audio_format, channels, rate):
+    sound = chord(channels, 1.001, rate)
+    clip = decode(encode(sound, rate, audio_format, TAG), sample_rate=None, mix=False, max_seconds=60)
+    assert clip.samples.shape == sound.shape
+    assert (clip.samples.dtype, clip.sample_rate, clip.source_channels) == (np.float32, rate, channels)
+    assert np.abs(clip.samples - sound).max() < 2**-23  # a step of 24 bits
+
+
+@pytest.mark.parametrize(
+    ("audio_format", "channels", "rate"),
+    [*(("ogg", c, r) for c in (2, 6) for r in (11_025, 44_100, 48_000, 96_000))]
+    + [("mp3", 2, r) for r in (11_025, 44_100, 48_000)],
+)
+def test_channels_keep_their_places_and_their_length_in_a_lossy_file(audio_format, channels, rate):
+    sound = chord(channels, 1.001, rate)
+    clip = decode(encode(sound, rate, audio_format, TAG), sample_rate=None, mix=False, max_seconds=60)
+    assert (clip.samples.shape, clip.sample_rate) == (sound.shape, rate)
+    alike = np.corrcoef(clip.samples, sound)[:channels, channels:]  # every channel against every other
+    assert np.diag(alike).min() > 0.98
+    assert np.abs(alike - np.diag(np.diag(alike))).max() < 0.1
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_every_loudspeaker_but_the_lfe_keeps_its_bandwidth_in_ogg(rate):
+    # Noise, and not tones: the encoder cuts the LFE of six channels off, wherever it takes the LFE to be.
+    sound = np.random.default_rng(0).uniform(-0.3, 0.3, (6, rate)).astype(np.float32)
+    kept = decode(encode(sound, rate, "ogg"), sample_rate=None, mix=False, max_seconds=60).samples
+    level = kept.std(axis=1) / sound.std(axis=1)
+    assert np.argmin(level) == 3
+    assert np.delete(level, 3).min() > 0.8
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rate=st.integers(8_000, 192_000),
+    channels=st.integers(1, 8),
+    frames=st.integers(200, 20_000),
+    wanted=st.none() | st.integers(8_000, 48_000),
+)
+def test_a_channel_is_resampled_as_if_it_were_alone(rate, channels, frames, wanted):
+    sound = np.random.default_rng(frames).uniform(-0.5, 0.5, (frames, channels)).astype(np.float32)
+    clip = decode(written(sound, rate, subtype="FLOAT"), sample_rate=wanted, mix=False, max_seconds=60)
+    assert clip.samples.shape == (channels, round(frames * (wanted or rate) / rate))
+    alone = decode(written(sound[:, -1], rate, subtype="FLOAT"), sample_rate=wanted, max_seconds=60)
+    assert np.array_equal(clip.samples[-1], alone.samples)
+
+
+def test_the_mix_of_the_channels_is_the_mix_that_is_read():
+    data = written(chord(6, 1.5, 48_000).T, 48_000, subtype="FLOAT")
+    channels = decode(data, sample_rate=RATE, mix=False, max_seconds=60).samples
+    mixed = decode(data, sample_rate=RATE, max_seconds=60).samples
+    assert np.abs(channels.mean(axis=0) - mixed).max() < 1e-6  # the order of rounding
+
+
+def test_mono_without_mixing_is_one_channel():
+    data = written(music())
+    clip = decode(data, sample_rate=None, mix=False, max_seconds=60)
+    assert np.array_equal(clip.samples, decode(data, sample_rate=RATE, max_seconds=60).samples[None])
+
+
+@pytest.mark.parametrize("mix", [True, False])
+def test_channels_that_cancel_each_other_are_silent_mixed_or_not(mix):
+    opposites = np.stack([music(), -music()], 1)
+    error = refused(written(opposites), mix=mix)
+    assert error.reason is Reason.INPUT_SILENT
+    assert "cancel each other out" in error.message
+
+
+def test_a_slice_of_channels_is_what_lies_there_in_the_whole():
+    data = written(chord(2, 2.0, 44_100).T, 44_100, "OGG", "VORBIS")
+    whole = decode(data, sample_rate=None, mix=False, max_seconds=60).samples
+    clip = decode(data, sample_rate=None, mix=False, start=0.7, seconds=0.25, max_seconds=60)
+    assert np.array_equal(clip.samples, whole[:, 30_870 : 30_870 + 11_025])
 
 
 # --- what comes in --------------------------------------------------------------------------------
