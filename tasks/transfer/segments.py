@@ -31,6 +31,16 @@ class Segment:
         return signal[..., self.start : self.stop]
 
 
+def excerpt(signal: Tensor, start: int, stop: int) -> Tensor:
+    """The samples from `start` to before `stop`, zeros beyond both ends. Shape: (..., samples) -> (..., stop - start).
+
+    `stop` lies behind the first sample of the signal.
+    """
+    inside = signal[..., max(0, start) : stop]
+    left = max(0, -start)
+    return torch.nn.functional.pad(inside, (left, stop - start - left - inside.shape[-1]))
+
+
 def cut(samples: int, longest: int, overlap: int, hop: int) -> tuple[Segment, ...]:
     """Segments that cover a track of `samples` samples, each start on a multiple of `hop`.
 
