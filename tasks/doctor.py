@@ -126,6 +126,7 @@ def store(root: str) -> Iterator[Finding]:
     uri = join(root, "probe", f"doctor-{os.getpid()}-{time.time_ns()}")
     try:
         where = open_store(root)
+        next(where.list(join(root, "probe")), None)  # some servers make a bucket of a mistyped name when it is written
         where.create(uri, b"gramophone doctor")
         listed = [found for found, _ in where.list(join(root, "probe"))]
         if where.read(uri).data != b"gramophone doctor" or uri not in listed:
@@ -157,8 +158,10 @@ def prefect_api(url: str | None, auth: str | None = None) -> Iterator[Finding]:
             http.get(f"{url}/health").raise_for_status()
             theirs = http.get(f"{url}/admin/version").raise_for_status().json()
     except httpx.HTTPStatusError as error:
-        says = f"the API answers {error.response.status_code} {error.response.reason_phrase}"
-        yield Finding("prefect", "failed", says, "set PREFECT_API_AUTH_STRING, or check PREFECT_API_URL")
+        status = error.response.status_code
+        says = f"the API at {shown(url)} answers {status} {error.response.reason_phrase}"
+        remedy = "set PREFECT_API_AUTH_STRING" if status in (401, 403) else "check PREFECT_API_URL, which ends in /api"
+        yield Finding("prefect", "failed", says, remedy)
         return
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         says = f"no answer from the API at {shown(url)}: {type(error).__name__}"

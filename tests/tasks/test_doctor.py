@@ -63,6 +63,13 @@ def test_a_root_that_is_no_folder_is_said(tmp_path):
     assert "cannot be written" in finding.says
 
 
+def test_a_bucket_of_a_mistyped_name_is_said_and_not_made(s3_server):
+    for _ in range(2):
+        [finding] = doctor.store("s3://no-such-bucket-of-ours/root")
+        assert finding.verdict == "failed"
+        assert "there is no bucket no-such-bucket-of-ours" in finding.says
+
+
 ASK = """
 import sys
 from tasks.doctor import store
@@ -85,6 +92,7 @@ def test_a_prefect_api_answers_or_not(prefect_server):
     assert (gone.verdict, "prefect server start" in gone.remedy) == ("failed", True)
     [wrong] = doctor.prefect_api(f"{prefect_server}/nothing")
     assert "404" in wrong.says
+    assert "ends in /api" in wrong.remedy
 
 
 def test_a_check_that_breaks_is_a_finding_and_stops_no_other(monkeypatch, tmp_path):
