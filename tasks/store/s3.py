@@ -207,6 +207,12 @@ class S3Store(Store):
                 f"no credentials for {name}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give "
                 "this machine a role",
             )
+        if error.code == "EndpointConnectionError":
+            return PairError(
+                Reason.STORAGE,
+                f"no S3 server can be reached for {name} ({_server(self._fs.endpoint_url)}); check the network and "
+                "--s3-endpoint or GRAMOPHONE_S3_ENDPOINT",
+            )
         if error.code == "NoSuchBucket":
             return PairError(Reason.STORAGE, f"there is no bucket {bucket} ({name}); check its name and the endpoint")
         if not writing and error.code in ("NoSuchKey", "404"):
@@ -258,6 +264,10 @@ def open_s3() -> S3Store:
 def _split(uri: str) -> tuple[str, str]:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key
+
+
+def _server(endpoint: str | None) -> str:
+    return f"at {endpoint}" if endpoint else "AWS"
 
 
 def _bare(etag: str) -> str:

@@ -148,6 +148,13 @@ def test_a_bucket_that_is_not_there_is_said_so(store):
         assert "no bucket no-such-bucket" in error.message
 
 
+def test_a_server_that_is_not_there_is_named_with_what_to_check(proxy, uri):
+    error = refusal(lambda: s3.S3Store("http://127.0.0.1:9").read(uri))
+    assert error.reason is Reason.STORAGE
+    assert "no S3 server can be reached" in error.message
+    assert "(at http://127.0.0.1:9); check the network and --s3-endpoint" in error.message
+
+
 ASK = """
 import logging, sys
 logging.basicConfig(level=logging.DEBUG)
