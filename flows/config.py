@@ -139,6 +139,8 @@ def validation_message(error: ValidationError, origins: Mapping[str, str] | None
     for problem in error.errors():
         name = ".".join(str(p) for p in problem["loc"])
         why = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "string_pattern_mismatch" and name in FIELDS:
+            why = f"is none of: {FIELDS[name].description}"
         given = shown(problem["input"]) if isinstance(problem["input"], str) else repr(problem["input"])
         parts.append(f"{name} {given}{_origin(name, origins or {})}: {why[:1].lower()}{why[1:]}")
     return "; ".join(parts)

@@ -11,6 +11,7 @@ from flows import session
 from flows.carry_out import carry_out, task_runner
 from tasks.records.reasons import REFUSALS
 from tasks.rerun import RerunJob, Selection, prepare_rerun
+from tasks.roots import place
 
 
 def _asked() -> str:
@@ -29,5 +30,6 @@ def rerun(job: RerunJob = RerunJob()) -> State[Any]:  # noqa: B008 - the default
     if selection.submission is not None:
         return carry_out(selection.submission, here, withheld)
     if withheld:
-        return Failed(message=f"{withheld} pairs not tried again, since nothing about them has changed")
+        named = f"gramophone status {selection.family.last.run_id} --root {place(job.root)}"
+        return Failed(message=f"{withheld} pairs not tried again, since nothing about them has changed: `{named}`")
     return Completed(message="nothing to do: every pair is done")

@@ -70,7 +70,7 @@ def status(
         return code
     if not families:
         what = f" over {wanted}" if manifest is not None else ""
-        again = f"gramophone run MANIFEST --night {dated}"
+        again = f"gramophone run {'MANIFEST' if manifest is None else wanted} --night {dated} --root {root}"
         click.echo(f"no run of the night {dated}{what} under {root}; `{again}` starts one")
     for one in families:
         _tell(one, root)

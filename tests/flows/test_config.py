@@ -47,6 +47,7 @@ def test_where_buckets_are_is_told_to_every_process_of_the_run(tmp_path, monkeyp
         ({}, {}, "shard_pairs = 0", "gramophone.toml"),
         ({}, {}, "shard_pairs = ", "is not TOML"),
         ({"timezone": "Moon"}, {}, "", "is not a time zone"),
+        ({"device": "gpu"}, {}, "", "device 'gpu': is none of: auto (every GPU, else the CPU), cpu, cuda or cuda:N"),
     ],
 )
 def test_what_is_wrong_is_named_with_where_it_came_from(tmp_path, flags, environment, text, words):

@@ -122,6 +122,7 @@ def test_a_night_is_green_only_when_every_pair_of_its_manifest_is_done(night):
     assert "11 of 11 pairs ok" in night["done"].out
     assert night["no night"].code == 1
     assert "no run of the night 2026-11-19" in night["no night"].out
+    assert "`gramophone run MANIFEST --night 2026-11-19 --root file:///" in night["no night"].out
 
 
 def test_a_rerun_with_nothing_to_do_says_so(night):
