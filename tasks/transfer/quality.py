@@ -1,6 +1,10 @@
-"""Figures of one finished waveform. Signals are mono, (samples,) float32, on any one device; rates in Hz."""
+"""Figures of one finished waveform. Signals are mono, (samples,) float32, on any one device; rates in Hz.
+
+Of any length: block by block, but for the loudness, whose filters and gates (torchaudio's) take nine times the signal.
+"""
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 
 import torch
@@ -11,13 +15,18 @@ from tasks.transfer.features import losses_of
 from tasks.transfer.features.conv import bank, features, gram_distance
 from tasks.transfer.pair import reference_of, spectrogram_of
 from tasks.transfer.reduce import total
+from tasks.transfer.segments import excerpt
 from tasks.transfer.settings import Settings
-from tasks.transfer.spectrogram import frames_of, stft
+from tasks.transfer.spectrogram import frames_of, hann
 
 HELDOUT_FILTERS = 512
 HELDOUT_WIDTH = 11  # frames, as published
 SILENT = 1e-3  # of full scale, -60 dB
-N_FFT, HOP, MELS = 2048, 512, 64
+N_FFT, RATE = 2048, 22_050  # 93 ms; at other rates the power of two that lasts about as long
+MELS = 64
+BLOCK_FRAMES = 1024
+BLOCK_SAMPLES = 1 << 16
+SNIPPETS = 64
 HEADROOM = 0.25
 FLOOR_LUFS = -70.0  # the absolute gate of ITU-R BS.1770
 
@@ -74,9 +83,18 @@ def loudness_lufs(signal: Tensor, sample_rate: int) -> float:
 
 
 def true_peak_dbtp(signal: Tensor) -> float:
-    """Peak of the signal between its samples too, dBTP: four times oversampled (ITU-R BS.1770-4, annex 2)."""
-    over = torchaudio.functional.resample(signal.cpu(), 1, 4, lowpass_filter_width=24)
-    peak = max(float(over.abs().max()), float(signal.abs().max()))
+    """Peak of the signal between its samples too, dBTP: four times oversampled (ITU-R BS.1770-4, annex 2).
+
+    Shape: (..., samples): the largest of all channels.
+    """
+    reach, peak = 32, 0.0  # the filter looks 25 samples to both sides
+    for start in range(0, signal.shape[-1], BLOCK_SAMPLES):
+        stop = min(start + BLOCK_SAMPLES, signal.shape[-1])
+        before = min(start, reach)
+        block = signal[..., start - before : stop + reach].cpu()
+        over = torchaudio.functional.resample(block, 1, 4, lowpass_filter_width=24)
+        inside = over[..., 4 * before : 4 * (before + stop - start)]
+        peak = max(peak, float(inside.abs().max()), float(block.abs().max()))
     return 20 * math.log10(peak) if peak > 0 else -math.inf
 
 
@@ -116,48 +134,84 @@ def timbre_distance(signal: Tensor, style: Tensor, sample_rate: int) -> float:
 def style_copy(signal: Tensor, style: Tensor, sample_rate: int) -> float:
     """Largest normalised cross-correlation of a half-second snippet of the signal with the style, 0 to 1.
 
-    Snippets begin every quarter of a second; one that is silent copies nothing. By FFT.
+    Snippets begin every quarter of a second, in a signal of more than 16 s at SNIPPETS even distances; one that is
+    silent copies nothing. By FFT of blocks of the style (overlap-save).
     """
     size = min(sample_rate // 2, len(signal), len(style))
-    snippets = signal.unfold(0, size, max(1, size // 2))
-    n = 1 << (len(style) + size - 1).bit_length()
-    spectrum = torch.fft.rfft(style, n)
-    energy = torch.cat([style.new_zeros(1, dtype=torch.float64), style.double().pow(2).cumsum(0)])
-    local = (energy[size:] - energy[:-size]).clamp_min(0).sqrt().to(style.dtype)
+    snippets = torch.stack([signal[start : start + size] for start in _starts(len(signal), size)])
+    n = 1 << (min(5 * size, len(style)) - 1).bit_length()
+    spectra = _inverse_where_loud(snippets.norm(dim=-1, keepdim=True)) * torch.fft.rfft(snippets, n).conj()
     best = 0.0
-    for part in torch.split(snippets, 16):
-        norms = part.norm(dim=-1, keepdim=True)
-        found = torch.fft.irfft(spectrum * torch.fft.rfft(part, n).conj(), n)[:, : len(local)]
-        loud = (norms > SILENT) & (local > SILENT)
-        best = max(best, float(torch.where(loud, found.abs() / (norms * local).clamp_min(1e-12), 0).max()))
+    for start in range(0, len(style) - size + 1, n - size + 1):
+        block = style[start : start + n]
+        loudness = _inverse_where_loud(_local_norms(block, size))
+        spectrum = torch.fft.rfft(block, n)
+        for part in torch.split(spectra, 8):
+            found = torch.fft.irfft(spectrum * part, n)[:, : len(loudness)]
+            best = max(best, float((found.abs() * loudness).max()))
     return min(1.0, best)
 
 
-def _power(signal: Tensor) -> Tensor:
-    """Power spectrogram, (frames, bins)."""
-    return stft(signal[None], N_FFT, HOP, frames_of(len(signal), HOP))[0].abs().pow(2)
+def _starts(samples: int, size: int) -> list[int]:
+    """Where snippets begin: half a snippet apart, or at SNIPPETS even distances where that were more."""
+    starts = list(range(0, samples - size + 1, max(1, size // 2)))
+    if len(starts) <= SNIPPETS:
+        return starts
+    return [round(k * (samples - size) / (SNIPPETS - 1)) for k in range(SNIPPETS)]
+
+
+def _local_norms(signal: Tensor, size: int) -> Tensor:
+    """Norm of the `size` samples from each place on. Shape: (samples,) -> (samples - size + 1,)."""
+    energy = torch.cat([signal.new_zeros(1, dtype=torch.float64), signal.double().pow(2).cumsum(0)])
+    return (energy[size:] - energy[:-size]).clamp_min(0).sqrt().to(signal.dtype)
+
+
+def _inverse_where_loud(norm: Tensor) -> Tensor:
+    """1 / norm, and 0 for what is silent."""
+    return torch.where(norm > SILENT, 1 / norm.clamp_min(SILENT), 0)
+
+
+def _n_fft(sample_rate: int) -> int:
+    return 1 << max(1, round(math.log2(N_FFT * sample_rate / RATE)))
+
+
+def _power(signal: Tensor, sample_rate: int) -> Iterator[Tensor]:
+    """Power spectrogram in blocks (frames, bins), at the scale that it has at RATE."""
+    n_fft = _n_fft(sample_rate)
+    hop, scale = n_fft // 4, (N_FFT / n_fft) ** 2
+    frames = frames_of(len(signal), hop)
+    for first in range(0, frames, BLOCK_FRAMES):
+        last = min(first + BLOCK_FRAMES, frames) - 1
+        samples = excerpt(signal, first * hop - n_fft // 2, last * hop + n_fft // 2)
+        windowed = samples.unfold(0, n_fft, hop) * hann(n_fft, signal.dtype, signal.device)
+        yield scale * torch.fft.rfft(windowed).abs().pow(2)
 
 
 def _log_mel(signal: Tensor, sample_rate: int) -> Tensor:
-    return torch.log1p((_power(signal) @ _mel_bank(sample_rate).to(signal)).sqrt())
+    """Log-magnitude by mel band, (frames, MELS)."""
+    bank = _mel_bank(sample_rate).to(signal)
+    return torch.cat([torch.log1p((block @ bank).sqrt()) for block in _power(signal, sample_rate)])
 
 
 @lru_cache(maxsize=4)
 def _mel_bank(sample_rate: int) -> Tensor:
     """Triangular mel filters, (bins, bands)."""
-    mels: Tensor = torchaudio.functional.melscale_fbanks(N_FFT // 2 + 1, 40.0, sample_rate / 2, MELS, sample_rate)
+    bins = _n_fft(sample_rate) // 2 + 1
+    mels: Tensor = torchaudio.functional.melscale_fbanks(bins, 40.0, sample_rate / 2, MELS, sample_rate)
     return mels
 
 
 def _chroma(signal: Tensor, sample_rate: int) -> Tensor:
     """Power by pitch class, (frames, 12), compressed by a square root."""
-    return (_power(signal) @ _pitch_classes(sample_rate).to(signal)).sqrt()
+    classes = _pitch_classes(sample_rate).to(signal)
+    return torch.cat([(block @ classes).sqrt() for block in _power(signal, sample_rate)])
 
 
 @lru_cache(maxsize=4)
 def _pitch_classes(sample_rate: int) -> Tensor:
     """Which pitch class each bin between 60 Hz and 5 kHz belongs to, shared by its two neighbours, (bins, 12)."""
-    hz = torch.arange(N_FFT // 2 + 1) * sample_rate / N_FFT
+    n_fft = _n_fft(sample_rate)
+    hz = torch.arange(n_fft // 2 + 1) * sample_rate / n_fft
     heard = (hz >= 60) & (hz <= 5_000)
     pitch = 12 * torch.log2(hz.clamp_min(1) / 440)
     steps = torch.arange(12)

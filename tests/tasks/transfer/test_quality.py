@@ -1,6 +1,7 @@
 import math
 
 import pytest
+import soxr
 import torch
 
 from tasks.transfer import quality
@@ -65,6 +66,89 @@ def test_timbre_is_equal_to_itself_and_far_from_another():
     drums, bells = clip("drums", 2.0, RATE), clip("bells", 2.0, RATE)
     assert quality.timbre_distance(drums, drums, RATE) == 0
     assert quality.timbre_distance(bells, drums, RATE) > 0.1
+
+
+# --- long signals and other rates -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frames", [1, 7, 64])
+@pytest.mark.parametrize("figure", [quality.chroma_similarity, quality.onset_correlation, quality.timbre_distance])
+def test_a_figure_is_the_same_in_blocks_and_at_once(figure, frames, monkeypatch):
+    signal, other = clip("pluck", 3.0, RATE), clip("drums", 2.0, RATE)[: round(1.9 * RATE)]
+    other = torch.nn.functional.pad(other, (0, len(signal) - len(other)))
+    at_once = figure(signal, other, RATE)
+    monkeypatch.setattr(quality, "BLOCK_FRAMES", frames)
+    assert figure(signal, other, RATE) == pytest.approx(at_once, abs=1e-6)  # a product of another number of rows
+
+
+@pytest.mark.parametrize("samples", [100, 4096, 44_099])
+def test_a_true_peak_is_the_same_in_blocks_and_at_once(samples, monkeypatch):
+    signal = clip("drums", 2.0, RATE)
+    at_once = quality.true_peak_dbtp(signal)
+    monkeypatch.setattr(quality, "BLOCK_SAMPLES", samples)
+    assert quality.true_peak_dbtp(signal) == pytest.approx(at_once, abs=1e-5)
+
+
+@pytest.mark.parametrize("place", [99, 100, 101])
+def test_a_peak_between_the_samples_of_two_blocks_is_found(place, monkeypatch):
+    # Two equal samples in silence: half way between them a band-limited signal is 4 / pi as high.
+    signal = torch.zeros(300)
+    signal[place - 1 : place + 1] = 0.5
+    monkeypatch.setattr(quality, "BLOCK_SAMPLES", 100)
+    assert quality.true_peak_dbtp(signal) == pytest.approx(20 * math.log10(0.5 * 4 / math.pi), abs=0.1)
+
+
+def test_the_true_peak_of_channels_is_that_of_the_loudest():
+    channels = torch.stack([clip("drums", 1.0, RATE), 0.5 * clip("bells", 1.0, RATE)])
+    assert quality.true_peak_dbtp(channels) == max(quality.true_peak_dbtp(c) for c in channels)
+
+
+@pytest.mark.parametrize("style_seconds", [0.3, 0.5, 0.7, 3.0, 6.1])
+def test_a_style_copy_is_the_largest_correlation_that_there_is(style_seconds):
+    rate = 400  # slow enough to try every place
+    style = torch.randn(round(style_seconds * rate), generator=torch.Generator().manual_seed(0))
+    signal = torch.randn(5 * rate, generator=torch.Generator().manual_seed(1))
+    size = min(rate // 2, len(style))
+    snippets, places = signal.unfold(0, size, size // 2), style.unfold(0, size, 1)
+    cosines = torch.nn.functional.normalize(snippets, dim=-1) @ torch.nn.functional.normalize(places, dim=-1).T
+    assert quality.style_copy(signal, style, rate) == pytest.approx(float(cosines.abs().max()), abs=1e-5)
+
+
+@pytest.mark.parametrize("at", [0.0, 57.3, 119.5])
+def test_what_is_copied_from_anywhere_in_a_long_style_is_found(at):
+    rate = 1_000
+    style = torch.randn(120 * rate, generator=torch.Generator().manual_seed(0))
+    signal = torch.randn(2 * rate, generator=torch.Generator().manual_seed(1))
+    signal[-500:] = style[round(at * rate) :][:500]
+    assert quality.style_copy(signal, style, rate) > 0.999
+
+
+def test_a_long_signal_is_sampled_from_its_beginning_to_its_end():
+    rate = 1_000
+    style = torch.randn(2 * rate, generator=torch.Generator().manual_seed(0))
+    signal = torch.randn(200 * rate, generator=torch.Generator().manual_seed(1))
+    for place in (0, len(signal) - 500):
+        copied = signal.clone()
+        copied[place : place + 500] = style[700:1200]
+        assert quality.style_copy(copied, style, rate) > 0.999
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000, 192_000])
+def test_chroma_tells_the_same_notes_at_every_rate(rate):
+    chord, octave, other = (sum(tone(hz, rate=rate) for hz in hertz) for hertz in ((440, 660), (880, 660), (466, 622)))
+    assert quality.chroma_similarity(chord, octave, rate) > 0.5
+    assert quality.chroma_similarity(chord, other, rate) < 0.3
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_figures_do_not_depend_on_the_rate(rate):
+    fine = [clip(name, 4.0, RATE) for name in ("pluck", "drums")]
+    finer = [torch.from_numpy(soxr.resample(sound.numpy(), RATE, rate)) for sound in fine]
+    # Hops of 21 to 23 ms do not meet the same instants, and the finest bands lie where the lower rate has nothing.
+    for figure, tolerance in ((quality.chroma_similarity, 0.1), (quality.onset_correlation, 0.1)):
+        assert figure(*finer, rate) == pytest.approx(figure(*fine, RATE), abs=tolerance)
+    mean, finer_mean = (quality._log_mel(s, r).mean() for s, r in ((fine[0], RATE), (finer[0], rate)))
+    assert 0.5 < finer_mean / mean < 1.1  # fewer of its bands hold something; their scale is the same
 
 
 def test_losses_of_the_content_are_nothing_in_content_and_of_the_style_nothing_in_style(settings):
