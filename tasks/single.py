@@ -9,8 +9,8 @@ from tasks.decoding import DecodePool
 from tasks.records.pair import Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.roots import Roots, place
-from tasks.stylise import Restyled, load, transfer_batch, write
-from tasks.transfer.pipeline import Outcome, Step
+from tasks.stylise import Restyled, Track, load, transfer_track, write
+from tasks.transfer.pipeline import Step
 from tasks.worker import devices
 
 
@@ -33,7 +33,5 @@ def restyle_files(
     def step(step: Step) -> None:
         on_step(step.stage, 0 if step.stage == "phase" else 1)
 
-    [outcome] = transfer_batch([loaded], torch.device(devices(device)[0]), step)
-    if not isinstance(outcome, Outcome):
-        raise outcome
-    return write(loaded, outcome)
+    track = Track(loaded)
+    return write(track, transfer_track(track, torch.device(devices(device)[0]), step))

@@ -2,6 +2,9 @@
 
 from tasks.audio.reading import decode, probe
 from tasks.audio.types import CONTENT_TYPES, EXTENSIONS, AudioFormat, AudioInfo, Clip, Samples
-from tasks.audio.writing import encode
+from tasks.audio.writing import check_format, encode
 
-__all__ = ["CONTENT_TYPES", "EXTENSIONS", "AudioFormat", "AudioInfo", "Clip", "Samples", "decode", "encode", "probe"]
+__all__ = [
+    "CONTENT_TYPES", "EXTENSIONS", "AudioFormat", "AudioInfo", "Clip", "Samples", "check_format", "decode", "encode",
+    "probe",
+]  # fmt: skip

@@ -48,7 +48,9 @@ def encode(samples: Samples, sample_rate: int, audio_format: AudioFormat, commen
     """
     sound = samples[None] if samples.ndim == 1 else samples
     form = FORMATS[audio_format]
-    _check(sound, sample_rate, audio_format, form)
+    if sound.ndim != 2 or not sound.size or not all(np.isfinite(channel).all() for channel in sound):
+        raise ValueError("only finite samples (frames,) or (channels, frames), at least one, can be encoded")
+    check_format(audio_format, sample_rate, len(sound))
     channels, frames = sound.shape
     # More than two channels in a WAV need the header that says which loudspeakers they are for.
     container = "WAVEX" if form.container == "WAV" and channels > 2 else form.container
@@ -65,10 +67,10 @@ def encode(samples: Samples, sample_rate: int, audio_format: AudioFormat, commen
     return sink.getvalue()
 
 
-def _check(sound: Samples, rate: int, name: str, form: _Format) -> None:
-    if sound.ndim != 2 or not sound.size or not all(np.isfinite(channel).all() for channel in sound):
-        raise ValueError("only finite samples (frames,) or (channels, frames), at least one, can be encoded")
-    if len(sound) > form.channels:
-        raise ValueError(f"{name} cannot be written with {len(sound)} channels: it has at most {form.channels}")
-    if not form.has_rate(rate):
-        raise ValueError(f"{name} cannot be written at {rate} Hz: it has {form.rates}")
+def check_format(audio_format: AudioFormat, sample_rate: int, channels: int) -> None:
+    """Raises ValueError for a rate or number of channels that the format does not have, with what it has."""
+    form = FORMATS[audio_format]
+    if channels > form.channels:
+        raise ValueError(f"{audio_format} cannot be written with {channels} channels: it has at most {form.channels}")
+    if not form.has_rate(sample_rate):
+        raise ValueError(f"{audio_format} cannot be written at {sample_rate} Hz: it has {form.rates}")

@@ -106,15 +106,6 @@ def _uris(table: pa.Table, folder: str) -> Iterator[Fault]:
             continue
         if style:
             yield Fault(row, "styles", "...", Reason.ROW_INVALID, "is given beside style_uri", "use one of the two")
-        if len(styles) > 1:
-            yield Fault(
-                row,
-                "styles",
-                f"{len(styles)} styles",
-                Reason.ROW_INVALID,
-                "this version takes one style a pair",
-                "split the row",
-            )
         for one in styles:
             yield from faults(row, "styles", one["uri"])
             yield from _style_numbers(row, one)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from tasks.records.form import Form
 
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 """Part of every pair_key: raised when the same inputs and parameters would give another output."""
 
 
@@ -31,41 +31,83 @@ class Parameters(Form):
 
     model_config = ConfigDict(strict=True)
 
-    sample_rate: int = Field(22_050, ge=8_000, le=48_000, description="working and output rate, Hz")
-    n_fft: int = Field(2_048, ge=256, le=8_192, multiple_of=2, description="window of the spectrogram, samples")
-    hop_length: int = Field(
-        512, ge=64, le=4_096, description="step of the spectrogram, samples; n_fft divided by 4 or more"
+    strength: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="0: the content untouched, 1: as close to the style as it goes",
     )
-    features: Literal["kernel", "conv"] = Field(
-        "kernel", description="kernel: infinitely many filters, in closed form; conv: the published finite bank"
+    sample_rate: int = Field(0, ge=0, le=192_000, description="working and output rate, Hz; 0: the content's own")
+    n_fft: int = Field(
+        0, ge=0, le=32_768, multiple_of=2, description="window of the spectrogram, samples; 0: about 93 ms"
+    )
+    hop_length: int = Field(
+        0, ge=0, le=8_192, description="step of the spectrogram, samples, n_fft divided by 4 or more; 0: by 4"
+    )
+    features: Literal["kernel", "conv", "vgg"] = Field(
+        "kernel",
+        description="kernel: infinitely many filters, in closed form; conv: the published finite bank; "
+        "vgg: the picture recipe, the spectrogram as an image",
     )
     widths: Annotated[
         tuple[Width, ...], Field(min_length=1, max_length=8), BeforeValidator(_as_tuple), AfterValidator(_sorted_unique)
     ] = Field((2, 8, 32), description="lengths of the patches that a feature sees, frames (conv takes one)")
     filters: int = Field(4_096, ge=16, le=16_384, description="filters of the conv bank")
+    vgg_weights: str = Field(
+        "", description="URI of a safetensors file with VGG-19's convolutions; empty: random ones, for comparison only"
+    )
+    vgg_sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="digest that file must have; empty: any")
+    rhythm_weight: float = Field(
+        0.0, ge=0, le=1_000, allow_inf_nan=False, description="relative loss of the autocorrelation over time; 0: none"
+    )
     content_weight: float = Field(
-        0.01, ge=0, le=1_000, allow_inf_nan=False, description="relative content loss against relative style loss"
+        0.01,
+        ge=0,
+        le=1_000,
+        allow_inf_nan=False,
+        description="relative content loss against relative style loss; 0: texture alone",
     )
     start: Literal["content", "noise", "style"] = Field("content", description="where the spectrogram starts")
+    style_seconds_max: float = Field(
+        30.0, ge=2, le=600, description="a longer style is represented by so much of it, drawn by the seed, seconds"
+    )
     optimiser: Literal["lbfgs", "adam"] = Field("lbfgs", description="of the spectrogram and refine stages")
     spectrogram_evaluations: int = Field(
         72, ge=0, le=10_000, description="budget of the spectrogram stage, evaluations; 0 leaves the stage out"
     )
-    phase_method: Literal["fast_griffinlim", "griffinlim"] = Field("fast_griffinlim", description="phase iterations")
-    phase_start: Literal["content", "random"] = Field("content", description="phase before the first iteration")
+    phase_method: Literal["raar", "fast_griffinlim", "griffinlim"] = Field("raar", description="phase iterations")
+    phase_start: Literal["content", "style", "random", "estimated", "tree"] = Field(
+        "content", description="phase before the first iteration; estimated, tree: from the magnitude itself"
+    )
     phase_iterations: int = Field(32, ge=0, le=10_000, description="iterations of the phase stage")
     refine_evaluations: int = Field(
         64, ge=0, le=10_000, description="budget of the refine stage, evaluations; 0 leaves the stage out"
     )
+    refine_seconds: float = Field(
+        0.0, ge=0, le=86_400, description="budget of the refine stage, seconds; 0: none (with one, speed decides)"
+    )
+    segment_seconds: float = Field(
+        10.0, ge=4, le=60, description="longer tracks are cut into overlapping segments of about so much, seconds"
+    )
+    overlap_seconds: float = Field(0.5, ge=0.1, le=1, description="what neighbouring segments share, seconds")
     peak_limit_dbtp: float = Field(-1.0, ge=-20, le=0, description="highest true peak of the output, dBTP")
-    max_seconds: float = Field(60.0, gt=0, le=300, description="longest input that is accepted, seconds")
+    max_seconds: float = Field(1_200.0, gt=0, le=36_000, description="longest input that is accepted, seconds")
     audio_format: Literal["flac", "wav", "ogg", "mp3"] = Field("flac", description="container of the output")
     seed: int = Field(0, ge=0, lt=2**63, description="of every random draw of the pair")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.n_fft % self.hop_length or self.hop_length * 4 > self.n_fft:
+        if 0 < self.sample_rate < 8_000:
+            raise ValueError(f"sample_rate {self.sample_rate} is below 8000 Hz; 0 keeps the content's own")
+        if 0 < self.n_fft < 256:
+            raise ValueError(f"n_fft {self.n_fft} is below 256; 0 means about 93 ms")
+        if self.hop_length and not self.n_fft:
+            raise ValueError("hop_length needs an n_fft; leave both at 0, or set both")
+        if self.hop_length and (self.n_fft % self.hop_length or self.hop_length * 4 > self.n_fft):
             raise ValueError(f"hop_length {self.hop_length} is not a quarter, a fifth, ... of n_fft {self.n_fft}")
+        if self.n_fft and not self.hop_length and self.n_fft % 4:
+            raise ValueError(f"n_fft {self.n_fft} has no quarter; set hop_length as well")
         if self.features == "conv" and len(self.widths) != 1:
             raise ValueError("features 'conv' takes one width: set widths to (11,) as published")
         return self

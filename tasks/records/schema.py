@@ -36,7 +36,9 @@ MANIFEST_COLUMNS = (
     Column("content_seconds", pa.float64(), "length of the slice, seconds"),
     Column("style_start", pa.float64(), "start of the slice, seconds"),
     Column("style_seconds", pa.float64(), "length of the slice, seconds"),
-    Column("styles", pa.list_(STYLE), "in place of `style_uri`: uri, start, seconds, weight (one entry for now)"),
+    Column(
+        "styles", pa.list_(STYLE), "in place of `style_uri`: uri, start, seconds, weight (their shares of the target)"
+    ),
     Column("seed", pa.int64(), "seed of the random draws of this pair"),
     Column("method", pa.string(), "`optimise` (the default)"),
     Column("params", pa.string(), "a JSON object that overrides single parameters for this pair"),
@@ -59,7 +61,7 @@ QUALITY_COLUMNS = (
     Column("phase_convergence_db", pa.float64(), "spectral convergence of the phase stage, dB; lower is better"),
     Column("chroma_similarity", pa.float64(), "correlation of chroma with the content, -1 to 1"),
     Column("onset_correlation", pa.float64(), "correlation of onset strength with the content, -1 to 1"),
-    Column("timbre_distance", pa.float64(), "distance of log-mel statistics to the style; 0 is equal"),
+    Column("timbre_distance", pa.float64(), "distance of log-mel statistics to the nearest style; 0 is equal"),
     Column("style_copy", pa.float64(), "largest cross-correlation of a half-second snippet with the style, 0 to 1"),
     Column("loudness_lufs", pa.float64(), "integrated loudness of the written audio, LUFS"),
     Column("gain_db", pa.float64(), "gain applied at the end, from working level to written level, dB"),
@@ -68,8 +70,11 @@ QUALITY_COLUMNS = (
 )
 
 EFFORT_COLUMNS = (
-    Column("evaluations", pa.int64(), "evaluations of the objective, both optimised stages"),
-    Column("stop_reason", pa.string(), "why the last optimised stage stopped"),
+    Column("segments", pa.int64(), "segments that the track was cut into"),
+    Column(
+        "evaluations", pa.int64(), "evaluations of the objective, both optimised stages; of several segments the mean"
+    ),
+    Column("stop_reason", pa.string(), "why the last optimised stage stopped; of several segments the most frequent"),
     Column("seconds_read", pa.float64(), "read and decode the inputs, seconds"),
     Column("seconds_spectrogram", pa.float64(), "the pair's share of the batch's spectrogram stage, seconds"),
     Column("seconds_phase", pa.float64(), "the same of the phase stage, seconds"),

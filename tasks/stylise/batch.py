@@ -1,4 +1,4 @@
-"""Batches of pairs through the transfer: what may go together does, what fails is found by halving."""
+"""Batches of segments through the transfer: what may go together does, what fails is found by halving."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from tasks.records.reasons import PairError, Reason
-from tasks.stylise.inputs import Loaded
+from tasks.stylise.track import Piece, Track
 from tasks.transfer.buckets import batch_key, bytes_per_item
 from tasks.transfer.pipeline import Outcome, Step, transfer
 
@@ -15,21 +15,35 @@ class Stopped(Exception):
     """The run was asked to stop while a batch was in work."""
 
 
-def batches(loaded: Sequence[Loaded], budget_mb: float) -> Iterator[list[Loaded]]:
-    """Pairs that may share a batch, together as far as memory allows, in manifest order."""
-    groups: dict[Any, list[Loaded]] = {}
-    for one in loaded:
-        key = batch_key(*one.lengths, one.settings, one.params.seed)
-        groups.setdefault((key, one.settings), []).append(one)
+Place = tuple[int, int]
+"""Which track of those that are given, and which of its pieces."""
+
+
+def batches(tracks: Sequence[Track], budget_mb: float) -> Iterator[list[Place]]:
+    """Open pieces that may share a batch, whatever track they are of, together as far as memory allows, in order."""
+    groups: dict[Any, list[Place]] = {}
+    for t, track in enumerate(tracks):
+        for n in track.open:
+            key = batch_key(track.pieces[n].item, track.loaded.settings)
+            groups.setdefault((key, track.loaded.settings), []).append((t, n))
     for group in groups.values():
-        each = bytes_per_item(*group[0].lengths, group[0].settings)
+        t, n = group[0]
+        each = bytes_per_item(tracks[t].pieces[n].item, tracks[t].loaded.settings)
         size = max(1, int(budget_mb * 1e6 // each))
         for start in range(0, len(group), size):
             yield group[start : start + size]
 
 
+def transfer_track(track: Track, device: torch.device, on_step: Callable[[Step], None]) -> Outcome:
+    """One pair by itself, a segment at a time. Raises what its first failed segment raised."""
+    for n in range(len(track.pieces)):
+        if n in track.open:
+            [track.outcomes[n]] = transfer_batch([track.pieces[n]], device, on_step)
+    return track.outcome()
+
+
 def transfer_batch(
-    batch: Sequence[Loaded], device: torch.device, on_step: Callable[[Step], None]
+    batch: Sequence[Piece], device: torch.device, on_step: Callable[[Step], None]
 ) -> list[Outcome | Exception]:
     """Run the transfer over a batch. What it fails with (out of memory, a pair that raises) halves it.
 
@@ -49,17 +63,21 @@ def transfer_batch(
     return [*transfer_batch(batch[:half], device, on_step), *transfer_batch(batch[half:], device, on_step)]
 
 
-def _out_of_memory(error: Exception, one: Loaded, device: torch.device) -> PairError | None:
+def _out_of_memory(error: Exception, one: Piece, device: torch.device) -> PairError | None:
     # On a CPU torch says it in a plain RuntimeError.
     if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "can't allocate memory" not in str(error):
         return None
-    seconds = max(one.lengths) / one.params.sample_rate
+    seconds = one.segment.samples / one.loaded.settings.sample_rate
     what = str(error).split("\n")[0]
-    return PairError(Reason.OOM, f"out of memory on {device} with {seconds:.0f} s of audio alone in its batch: {what}")
+    return PairError(
+        Reason.OOM,
+        f"out of memory on {device} with {seconds:.0f} s of audio alone in its batch ({what}); "
+        "try a smaller segment_seconds or style_seconds_max",
+    )
 
 
-def _drain(batch: Sequence[Loaded], device: torch.device, on_step: Callable[[Step], None]) -> list[Outcome | Exception]:
-    steps = transfer([one.item for one in batch], batch[0].settings, device)
+def _drain(batch: Sequence[Piece], device: torch.device, on_step: Callable[[Step], None]) -> list[Outcome | Exception]:
+    steps = transfer([piece.item for piece in batch], batch[0].loaded.settings, device)
     while True:
         try:
             step = next(steps)

@@ -10,94 +10,141 @@ from typing import Any, TypeVar
 
 import torch
 
-from tasks.audio import Clip
+from tasks.audio import Clip, check_format
 from tasks.decoding import DecodePool
 from tasks.records.pair import Input, Pair
 from tasks.records.parameters import Parameters
-from tasks.records.reasons import PairError
+from tasks.records.reasons import PairError, Reason
 from tasks.roots import Roots
 from tasks.store import open_store
 from tasks.transfer import quality
 from tasks.transfer.buckets import minimum_samples
-from tasks.transfer.pipeline import Item
+from tasks.transfer.item import Style
 from tasks.transfer.settings import Settings
+from tasks.transfer.spectrogram import REFERENCE_RATE, window_of
 
 T = TypeVar("T")
 
 WORKING_LUFS = -16.0
-"""Both inputs are brought to this loudness: log1p is not blind to level, and a quiet file should sound the same."""
+"""All inputs are brought to this loudness, and to the spectra of REFERENCE_RATE: log1p is not blind to level, and what is
+quiet or of another rate should sound the same."""
 
 
 @dataclass(frozen=True)
-class Sound:
-    """A decoded input at working level."""
+class Content:
+    """The decoded content. Losses and loudness are those of the mean of its channels."""
 
-    samples: torch.Tensor  # (samples,) float32 at the pair's sample rate
-    lufs: float  # of the input as it came
+    samples: torch.Tensor  # (samples,) float32, mono, at working level
+    channels: torch.Tensor  # (channels, samples) float32, as they came
+    lufs: float  # of the mono mix as it came
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A pair whose inputs are read: digests known, sounds at working level."""
+    """A pair whose inputs are read: digests known, sounds at working level and at the content's rate."""
 
     pair: Pair
     params: Parameters
     settings: Settings
-    content: Sound
-    style: Sound
+    content: Content
+    styles: tuple[Style, ...]
     started_at: datetime
     seconds_read: float
 
     @property
-    def item(self) -> Item:
-        return Item(self.content.samples, self.style.samples, self.params.seed)
-
-    @property
-    def lengths(self) -> tuple[int, int]:
-        return len(self.content.samples), len(self.style.samples)
+    def bytes(self) -> int:
+        """Memory that its sounds take."""
+        sounds = (self.content.samples, self.content.channels, *(style.samples for style in self.styles))
+        return sum(sound.nbytes for sound in sounds)
 
 
-def settings_of(params: Parameters) -> Settings:
-    return Settings(**{f.name: getattr(params, f.name) for f in fields(Settings)})
-
-
-def decode_options(given: Input, params: Parameters) -> dict[str, Any]:
-    return {
-        "sample_rate": params.sample_rate,
-        "start": given.start,
-        "seconds": given.seconds,
-        "max_seconds": params.max_seconds,
-        "min_samples": minimum_samples(settings_of(params)),
-    }
-
-
-def sound_of(clip: Clip) -> Sound:
-    """A clip at working level (its own where it is too quiet for a loudness)."""
-    samples = torch.from_numpy(clip.samples)
-    lufs = quality.loudness_lufs(samples, clip.sample_rate)
-    return Sound(samples * ratio(WORKING_LUFS - lufs) if math.isfinite(lufs) else samples, lufs)
+def settings_of(params: Parameters, content_rate: int) -> Settings:
+    """The parameters that the numerics read; what is left to the content's sample rate (0) is filled in."""
+    values = {f.name: getattr(params, f.name) for f in fields(Settings)}
+    rate = params.sample_rate or content_rate
+    n_fft = params.n_fft or window_of(rate)
+    hop = params.hop_length or n_fft // 4
+    return Settings(**values | {"sample_rate": rate, "n_fft": n_fft, "hop_length": hop})
 
 
 def load(pair: Pair, roots: Roots, pool: DecodePool) -> Loaded:
     """Read and decode the inputs of a pair. Raises PairError, naming the input."""
     assert pair.params is not None
     started_at, clock = datetime.now(UTC), time.perf_counter()
-    sounds, inputs = {}, []
-    for given in pair.inputs:
-        blob = _told(f"{given.role}: ", partial(open_store(given.uri).read, given.uri, etag=given.etag, allowed=roots))
-        decoding = partial(pool.decode, blob.data, **decode_options(given, pair.params))
-        clip = _told(f"{given.role} {given.uri} ", decoding)
-        inputs.append(replace(given, etag=blob.etag, sha256=blob.sha256))
-        sounds[given.role] = sound_of(clip)
+    params, reader = pair.params, _Reader(roots, pool, pair.params)
+    content, *styles = pair.inputs
+    content, clip = reader.read(content, mix=False, sample_rate=params.sample_rate or None)
+    settings = settings_of(params, clip.sample_rate)
+    _check_output(params, clip)
+    _told(f"{content.role} {content.uri} ", partial(_check_length, clip, settings))
+    read = [reader.read(style, sample_rate=settings.sample_rate) for style in styles]
+    for style, sound in read:
+        _told(f"{style.role} {style.uri} ", partial(_check_length, sound, settings))
     return Loaded(
-        pair=replace(pair, inputs=tuple(inputs)),
-        params=pair.params,
-        settings=settings_of(pair.params),
-        content=sounds["content"],
-        style=sounds["style"],
+        pair=replace(pair, inputs=(content, *(style for style, _ in read))),
+        params=params,
+        settings=settings,
+        content=content_of(clip),
+        styles=tuple(_style_of(sound, style.weight) for style, sound in read),
         started_at=started_at,
         seconds_read=time.perf_counter() - clock,
     )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    roots: Roots
+    pool: DecodePool
+    params: Parameters
+
+    def read(self, given: Input, **options: Any) -> tuple[Input, Clip]:
+        """An input with its digest, and its sound."""
+        store = open_store(given.uri)
+        blob = _told(f"{given.role}: ", partial(store.read, given.uri, etag=given.etag, allowed=self.roots))
+        options |= {"start": given.start, "seconds": given.seconds, "max_seconds": self.params.max_seconds}
+        clip = _told(f"{given.role} {given.uri} ", partial(self.pool.decode, blob.data, **options))
+        return replace(given, etag=blob.etag, sha256=blob.sha256), clip
+
+
+def _check_length(clip: Clip, settings: Settings) -> None:
+    """Raises PairError (input_too_short) where the widest patch does not fit."""
+    samples, needed = clip.samples.shape[-1], minimum_samples(settings)
+    if samples < needed:
+        rate = settings.sample_rate
+        raise PairError(
+            Reason.INPUT_TOO_SHORT,
+            f"lasts {samples / rate:.4g} s, but these parameters need {needed / rate:.4g} s",
+        )
+
+
+def _check_output(params: Parameters, clip: Clip) -> None:
+    """Raises PairError (params_invalid) where the result could not be written."""
+    try:
+        check_format(params.audio_format, clip.sample_rate, clip.source_channels)
+    except ValueError as error:
+        raise PairError(
+            Reason.PARAMS_INVALID,
+            f"the result could not be stored: {error}; choose another audio_format or sample_rate",
+        ) from error
+
+
+def content_of(clip: Clip) -> Content:
+    """A clip of channels as the content of a pair."""
+    channels = torch.from_numpy(clip.samples)
+    samples, lufs = at_working_level(channels.mean(0), clip.sample_rate)
+    return Content(samples, channels, lufs)
+
+
+def _style_of(clip: Clip, weight: float) -> Style:
+    samples, _ = at_working_level(torch.from_numpy(clip.samples), clip.sample_rate)
+    return Style(samples, weight)
+
+
+def at_working_level(samples: torch.Tensor, sample_rate: int) -> tuple[torch.Tensor, float]:
+    """Mono samples at working level (their own where they are too quiet for a loudness), and what theirs was, LUFS."""
+    lufs = quality.loudness_lufs(samples, sample_rate)
+    gain = ratio(WORKING_LUFS - lufs) if math.isfinite(lufs) else 1.0
+    return samples * (gain * REFERENCE_RATE / sample_rate), lufs
 
 
 def _told(where: str, work: Callable[[], T]) -> T:

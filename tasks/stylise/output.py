@@ -3,16 +3,23 @@
 import hashlib
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from tasks.audio import decode, encode
-from tasks.records.parameters import Parameters
 from tasks.stylise.inputs import Loaded, ratio
-from tasks.transfer import quality
-from tasks.transfer.pipeline import Outcome
+from tasks.stylise.track import Track
+from tasks.transfer import judge, quality
+from tasks.transfer.image import spread
+from tasks.transfer.item import Item
+from tasks.transfer.pipeline import STAGES, Outcome
+from tasks.transfer.settings import Settings
+from tasks.transfer.spectrogram import REFERENCE_RATE
+
+Losses = Callable[[torch.Tensor, Item, Settings], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -24,30 +31,29 @@ class Restyled:
     curves: dict[str, list[Any]]
 
 
-def write(loaded: Loaded, outcome: Outcome) -> Restyled:
-    """Bring the result to the content's loudness, guard its true peak, encode it, and measure what was written.
+def write(track: Track, outcome: Outcome) -> Restyled:
+    """Bring the result to the content's loudness and image, guard its true peak, encode and measure what was written.
 
     Losses compare at working level: the gain, which is recorded, is taken back before they are measured.
     """
     clock = time.perf_counter()
-    params, settings = loaded.params, loaded.settings
+    loaded = track.loaded
+    params, rate = loaded.params, loaded.settings.sample_rate
     assert outcome.waveform is not None
-    waveform = outcome.waveform
-    gain_db = _gain(waveform, loaded.content.lufs, params)
-    data = encode((waveform * ratio(gain_db)).numpy(), params.sample_rate, params.audio_format)
-    written = _decoded(data, params.sample_rate, len(waveform))
-    level = written * ratio(-gain_db)
-    content, style = loaded.content.samples, loaded.style.samples
-    content_loss, style_loss = quality.relative_losses(level, content, style, settings, params.seed)
-    content_heldout, style_heldout = quality.heldout_losses(level, content, style, settings, params.seed + 1)
-    rate = params.sample_rate
+    channels = _in_image(outcome.waveform, loaded)
+    gain_db = _gain(outcome.waveform, channels, loaded)
+    data = encode((channels * ratio(gain_db)).numpy(), rate, params.audio_format)
+    written = _decoded(data, rate, channels.shape[-1])
+    mono = written.mean(0)
+    content_loss, style_loss = _mean_losses(track, mono * ratio(-gain_db), judge.relative_losses)
+    content_heldout, style_heldout = _mean_losses(track, mono * ratio(-gain_db), judge.heldout_losses)
     values: dict[str, Any] = {
         "status": "ok",
         "audio_sha256": hashlib.sha256(data).hexdigest(),
         "audio_bytes": len(data),
         "audio_rate": rate,
-        "audio_channels": 1,
-        "audio_frames": len(waveform),
+        "audio_channels": len(channels),
+        "audio_frames": channels.shape[-1],
         "content_loss": content_loss,
         "style_loss": style_loss,
         "content_loss_start": outcome.losses_start[0],
@@ -57,36 +63,68 @@ def write(loaded: Loaded, outcome: Outcome) -> Restyled:
         "content_loss_heldout": content_heldout,
         "style_loss_heldout": style_heldout,
         "phase_convergence_db": outcome.phase_convergence_db,
-        "chroma_similarity": quality.chroma_similarity(level, content, rate),
-        "onset_correlation": quality.onset_correlation(level, content, rate),
-        "timbre_distance": quality.timbre_distance(level, style, rate),
-        "style_copy": quality.style_copy(level, style, rate),
-        "silence_share": quality.silence_share(written, rate),
-        "loudness_lufs": quality.loudness_lufs(written, rate),
+        **_heard(mono * ratio(-gain_db), loaded),
+        "silence_share": quality.silence_share(mono, rate),
+        "loudness_lufs": quality.loudness_lufs(mono, rate),
         "gain_db": gain_db,
         "peak_dbtp": quality.true_peak_dbtp(written),
+        "segments": len(track.pieces),
         "evaluations": outcome.evaluations,
         "stop_reason": outcome.stop_reason,
         "peak_device_mb": outcome.peak_device_mb,
         "seconds_read": loaded.seconds_read,
-        **{f"seconds_{stage}": outcome.seconds.get(stage, 0.0) for stage in ("spectrogram", "phase", "refine")},
+        **{f"seconds_{stage}": outcome.seconds.get(stage, 0.0) for stage in STAGES},
         "seconds_write": time.perf_counter() - clock,
     }
     values["seconds_total"] = sum(v for k, v in values.items() if k.startswith("seconds_"))
     return Restyled(data, {k: _finite(v) for k, v in values.items()}, outcome.curves)
 
 
-def _gain(waveform: torch.Tensor, lufs: float, params: Parameters) -> float:
-    """Decibels that bring the waveform to `lufs`, less where its true peak would pass the limit."""
-    own = quality.loudness_lufs(waveform, params.sample_rate)
+def _in_image(waveform: torch.Tensor, loaded: Loaded) -> torch.Tensor:
+    """The mono result as many channels as the content has, where they lay. Shape: (samples,) -> (channels, samples)."""
+    channels, settings = loaded.content.channels, loaded.settings
+    if len(channels) == 1:
+        return waveform[None]
+    # Half the window: an image moves faster than a timbre (measured in tasks/transfer/image.py).
+    return spread(waveform, channels, settings.n_fft // 2, settings.hop_length // 2)
+
+
+def _gain(waveform: torch.Tensor, channels: torch.Tensor, loaded: Loaded) -> float:
+    """Decibels that bring the mono mix to the content's loudness, less where a true peak would pass the limit."""
+    own, lufs = quality.loudness_lufs(waveform, loaded.settings.sample_rate), loaded.content.lufs
     wanted = lufs - own if math.isfinite(own) and math.isfinite(lufs) else 0.0
-    return min(wanted, params.peak_limit_dbtp - quality.true_peak_dbtp(waveform))
+    return min(wanted, loaded.params.peak_limit_dbtp - quality.true_peak_dbtp(channels))
 
 
 def _decoded(data: bytes, rate: int, frames: int) -> torch.Tensor:
-    """What was written, at exactly the content's length (lossy formats pad)."""
-    samples = torch.from_numpy(decode(data, sample_rate=rate, max_seconds=math.inf, allow_silence=True).samples)
-    return torch.nn.functional.pad(samples, (0, frames - len(samples)))
+    """What was written, (channels, samples), at exactly the content's length (lossy formats pad)."""
+    clip = decode(data, sample_rate=rate, mix=False, max_seconds=math.inf, allow_silence=True)
+    samples = torch.from_numpy(clip.samples)
+    return torch.nn.functional.pad(samples, (0, frames - samples.shape[-1]))
+
+
+def _mean_losses(track: Track, level: torch.Tensor, losses: Losses) -> tuple[float, float]:
+    """Losses of a mono waveform at working level, the mean over its segments by their shares."""
+    pieces = [piece for piece in track.pieces if not piece.silent] or list(track.pieces)
+    found = torch.tensor(
+        [losses(piece.of(level), piece.item, track.loaded.settings) for piece in pieces], dtype=torch.float64
+    )
+    shares = torch.tensor([piece.share for piece in pieces], dtype=torch.float64)
+    content, style = (shares @ found / shares.sum()).tolist()
+    return content, style
+
+
+def _heard(level: torch.Tensor, loaded: Loaded) -> dict[str, float]:
+    """How a mono waveform at working level compares with its content and its styles by ear."""
+    rate = loaded.settings.sample_rate
+    level, content = (sound * (rate / REFERENCE_RATE) for sound in (level, loaded.content.samples))
+    styles = [style.samples * (rate / REFERENCE_RATE) for style in loaded.styles]
+    return {
+        "chroma_similarity": quality.chroma_similarity(level, content, rate),
+        "onset_correlation": quality.onset_correlation(level, content, rate),
+        "timbre_distance": min(quality.timbre_distance(level, style, rate) for style in styles),
+        "style_copy": max(quality.style_copy(level, style, rate) for style in styles),
+    }
 
 
 def _finite(value: Any) -> Any:

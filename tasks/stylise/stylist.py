@@ -1,8 +1,11 @@
-"""The pairs of a shard in their worker process: each ends in one attempt, handed on as soon as its audio is stored."""
+"""The pairs of a shard in their worker process: each ends in one attempt, handed on as soon as its audio is stored.
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+Three things go on at once: inputs are read and decoded ahead, the device works, results are measured and written.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import torch
@@ -15,12 +18,16 @@ from tasks.records.pair import Attempt, Pair
 from tasks.records.run import RunRecord
 from tasks.roots import Roots
 from tasks.store import Store
+from tasks.stylise.ahead import Ahead
 from tasks.stylise.batch import Stopped, batches, transfer_batch
 from tasks.stylise.inputs import Loaded, load
 from tasks.stylise.output import write
+from tasks.stylise.track import Piece, Track
 from tasks.transfer.pipeline import Outcome, Step
 
 CPU_BATCH_MB = 4_000
+SOUNDS_MB = 1_000
+"""Decoded sounds that wait or are in work at a time: ten minutes of stereo are some 400."""
 
 
 @dataclass
@@ -39,65 +46,93 @@ class Stylist:
     emit: Callable[[Attempt], None]
     report: Callable[[str, tuple[int, ...]], None]
     stopping: Callable[[], bool]
+    _writers: ThreadPoolExecutor = field(init=False)
+    _writing: dict[int, "Future[Attempt]"] = field(default_factory=dict)
 
     def stylise(self, pairs: Sequence[Pair]) -> None:
         """Every pair ends in one attempt. Raises Stopped when asked to stop; what was emitted stays."""
-        loaded = self._unserved(self._load_all(pairs))
-        for batch in batches(loaded, self._budget_mb()):
-            self._batch(batch)
-
-    def _load_all(self, pairs: Sequence[Pair]) -> list[Loaded]:
-        roots = Roots(self.run.allowed)
-
-        def one(pair: Pair) -> Loaded | Attempt:
-            started_at = datetime.now(UTC)
+        # A GPU is fed by many threads and takes much at once; a CPU shares its cores with them.
+        gpu = self.device.type == "cuda"
+        readers, at_least, writers = (8, 16, 4) if gpu else (2, 1, 1)
+        with (
+            ThreadPoolExecutor(writers) as self._writers,
+            Ahead(self._read, pairs, readers, SOUNDS_MB << 20, _bytes) as ahead,
+        ):
             try:
-                return load(pair, roots, self.pool)
-            except Exception as error:  # one pair fails alone, whatever it is
-                return attempts.failed(pair, error, started_at)
+                while ahead.left:
+                    self._check_stop()
+                    self._report("read", (pair.manifest_row for pair in ahead.in_hand))
+                    found = ahead.take(at_least)
+                    self._restyle([Track(one) for one in self._unserved(found)])
+                    ahead.done(found)
+            finally:
+                self._emit_written(wait=True)  # also when asked to stop: what is computed is kept
 
-        loaded = []
-        rows = tuple(pair.manifest_row for pair in pairs)
-        with ThreadPoolExecutor(8) as threads:
-            for result in threads.map(one, pairs):
-                self._check_stop()
-                self.report("read", rows)
-                if isinstance(result, Attempt):
-                    self.emit(result)
-                else:
-                    loaded.append(result)
-        return loaded
+    def _read(self, pair: Pair) -> Loaded | Attempt:
+        started_at = datetime.now(UTC)
+        try:
+            return load(pair, Roots(self.run.allowed), self.pool)
+        except Exception as error:  # one pair fails alone, whatever it is
+            return attempts.failed(pair, error, started_at)
 
-    def _unserved(self, loaded: Sequence[Loaded]) -> list[Loaded]:
-        """Emit the pairs that an earlier attempt serves; the rest is to be computed."""
+    def _unserved(self, found: Sequence[Loaded | Attempt]) -> list[Loaded]:
+        """Emit the pairs that failed and those that an earlier attempt serves; the rest is to be computed."""
+        loaded = [one for one in found if isinstance(one, Loaded)]
+        for one in found:
+            if isinstance(one, Attempt):
+                self.emit(one)
         keys = {one.pair.manifest_row: one.pair.key() for one in loaded}
-        found = {} if self.run.options.force else self.lookup(list(keys.values()))
+        served = {} if self.run.options.force else self.lookup(list(keys.values()))
         rest = []
         for one in loaded:
-            row = found.get(keys[one.pair.manifest_row])
+            row = served.get(keys[one.pair.manifest_row])
             if row is None:
                 rest.append(one)
             else:
                 self.emit(attempts.served(one.pair, row, one.started_at))
         return rest
 
-    def _batch(self, batch: Sequence[Loaded]) -> None:
-        rows = tuple(one.pair.manifest_row for one in batch)
+    def _restyle(self, tracks: Sequence[Track]) -> None:
+        """Compute all pieces of some tracks, and have each track written as soon as its last piece is done."""
+        left = list(tracks)
+        for batch in batches(tracks, self._budget_mb()):
+            places = [(t, n) for t, n in batch if n in tracks[t].open]  # a track that failed is left alone
+            rows = [tracks[t].loaded.pair.manifest_row for t, _ in places]
+            outcomes = self._transfer([tracks[t].pieces[n] for t, n in places], rows) if places else []
+            for (t, n), outcome in zip(places, outcomes, strict=True):
+                tracks[t].outcomes[n] = outcome
+            for track in [track for track in left if not track.open]:
+                left.remove(track)
+                self._write(track)
+        for track in left:  # nothing of it needed restyling
+            self._write(track)
 
+    def _transfer(self, pieces: Sequence[Piece], rows: Sequence[int]) -> list[Outcome | Exception]:
         def on_step(step: Step) -> None:
             self._check_stop()
-            self.report(step.stage, tuple(rows[i] for i in step.active if i < len(rows)))
+            self._emit_written()
+            self.report(step.stage, tuple(rows[i] for i in step.active))
 
-        self.report("batch", rows)
-        for one, outcome in zip(batch, transfer_batch(batch, self.device, on_step), strict=True):
-            self.report("write", (one.pair.manifest_row,))
-            self.emit(self._written(one, outcome))
+        self._report("batch", rows)
+        return transfer_batch(pieces, self.device, on_step)
 
-    def _written(self, one: Loaded, outcome: Outcome | Exception) -> Attempt:
+    def _write(self, track: Track) -> None:
+        row = track.loaded.pair.manifest_row
+        self._writing[row] = self._writers.submit(self._written, track)
+
+    def _emit_written(self, wait: bool = False) -> None:
+        """Hand on what has been written meanwhile."""
+        for row, future in list(self._writing.items()):
+            if wait or future.done():
+                if wait:
+                    self._report("write", (row,))
+                self.emit(future.result())
+                del self._writing[row]
+
+    def _written(self, track: Track) -> Attempt:
+        one = track.loaded
         try:
-            if not isinstance(outcome, Outcome):
-                raise outcome
-            restyled = write(one, outcome)
+            restyled = write(track, track.outcome())
             uri = self.layout.audio(
                 self.run.night,
                 self.run.run_id,
@@ -112,6 +147,10 @@ class Stylist:
         values |= {"audio_uri": uri, "started_at": one.started_at, "finished_at": datetime.now(UTC)}
         return Attempt(one.pair.manifest_row, values, restyled.curves)
 
+    def _report(self, stage: str, rows: Iterable[int]) -> None:
+        """What is in hand: if this process dies now, one of these rows or of those being written did it."""
+        self.report(stage, tuple({*rows, *self._writing}))
+
     def _budget_mb(self) -> float:
         if self.run.options.batch_mb:
             return float(self.run.options.batch_mb)
@@ -122,3 +161,7 @@ class Stylist:
     def _check_stop(self) -> None:
         if self.stopping():
             raise Stopped
+
+
+def _bytes(one: Loaded | Attempt) -> int:
+    return one.bytes if isinstance(one, Loaded) else 0

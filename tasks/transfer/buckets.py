@@ -1,11 +1,14 @@
-"""Which pairs may share a batch, and what one costs: functions of a pair's own lengths alone."""
+"""Which items may share a batch, and what one costs: functions of an item's own lengths alone."""
 
 from collections.abc import Hashable
 
+from tasks.transfer.item import Item
 from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import frames_of
 
 STEPS_IN_AN_OCTAVE = 8  # at most an eighth of a batch is padding
+RUN_FRAMES = 64
+"""A long style is represented by unbroken runs of so many frames, or twice the widest patch where that is more."""
 
 
 def padded_frames(frames: int) -> int:
@@ -19,10 +22,28 @@ def bucket_of(samples: int, settings: Settings) -> int:
     return padded_frames(frames_of(samples, settings.hop_length))
 
 
-def batch_key(content_samples: int, style_samples: int, settings: Settings, seed: int) -> Hashable:
-    """Pairs with equal keys (and settings) may share a batch. A bank of filters is drawn from the pair's seed."""
-    drawn = seed if settings.features == "conv" else None
-    return bucket_of(content_samples, settings), bucket_of(style_samples, settings), drawn
+def run_frames(settings: Settings) -> int:
+    return max(RUN_FRAMES, 2 * max(settings.widths))
+
+
+def style_runs(samples: int, settings: Settings) -> tuple[int, int]:
+    """(runs, frames of each) that represent a style of `samples` samples: all of it, if that is short enough."""
+    frames, each = frames_of(samples, settings.hop_length), run_frames(settings)
+    most = int(settings.style_seconds_max * settings.sample_rate / settings.hop_length)
+    return (1, frames) if frames <= max(most, 2 * each) else (max(1, most // each), each)
+
+
+def style_bucket(samples: int, settings: Settings) -> int:
+    """Padded frames of what represents a style of `samples` samples."""
+    runs, each = style_runs(samples, settings)
+    return padded_frames(runs * each)
+
+
+def batch_key(item: Item, settings: Settings) -> Hashable:
+    """Items with equal keys (and settings) may share a batch. A bank of filters is drawn from the item's seed."""
+    drawn = item.seed if settings.features != "kernel" else None
+    styles = tuple(style_bucket(len(style.samples), settings) for style in item.styles)
+    return bucket_of(len(item.content), settings), styles, drawn
 
 
 def minimum_samples(settings: Settings) -> int:
@@ -30,13 +51,17 @@ def minimum_samples(settings: Settings) -> int:
     return max((max(settings.widths) - 1) * settings.hop_length, settings.n_fft // 2) + 1
 
 
-def bytes_per_item(content_samples: int, style_samples: int, settings: Settings) -> int:
-    """Estimated peak memory of one pair in a batch, bytes (the shared filter bank of conv not counted)."""
-    frames, style = bucket_of(content_samples, settings), bucket_of(style_samples, settings)
+def bytes_per_item(item: Item, settings: Settings) -> int:
+    """Estimated peak memory of one item in a batch, bytes (the shared filter bank of conv not counted)."""
+    frames = bucket_of(len(item.content), settings)
+    target = sum(style_bucket(len(style.samples), settings) for style in item.styles)
+    target += frames if settings.strength < 1 else 0
     bins = settings.n_fft // 2 + 1
     history = 26 * max(frames * bins, frames * settings.hop_length)  # two times ten steps, and what is in hand
-    spectra = 14 * frames * bins + 4 * style * bins
+    spectra = 14 * frames * bins + 4 * target * bins
     if settings.features == "kernel":
-        return 4 * (history + spectra + (8 * len(settings.widths) + 6) * frames * max(frames, style))
-    patches = (3 * frames + style) * settings.filters
-    return 4 * (history + spectra + patches + 3 * min(frames * max(frames, style), settings.filters**2))
+        return 4 * (history + spectra + (4 * len(settings.widths) + 6) * frames * (frames + target))
+    if settings.features == "vgg":
+        return 4 * (history + spectra + 900 * (frames + target) * bins)
+    patches = (3 * frames + target) * settings.filters
+    return 4 * (history + spectra + patches + 3 * min(frames * max(frames, target), settings.filters**2))

@@ -4,6 +4,7 @@
 2. `phase`: a waveform whose spectrogram is close to it;
 3. `refine`: the same objective through the STFT to the waveform, which brings back the style that phase loses.
 
+At strength 0 there is nothing to do, and the content comes out as it went in.
 With spectrogram_evaluations = 0 a start from the content has its waveform already: the phase stage is left out too,
 whatever its settings, and refine works on the content itself. Starts from noise or the style have no phase of their
 own, so theirs is still found. Stages 1 and 2 without 3, from the style or the content, are the published recipes.
@@ -11,31 +12,26 @@ own, so theirs is still found. Stages 1 and 2 without 3, from the style or the c
 
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from tasks.transfer.buckets import batch_key, bucket_of
-from tasks.transfer.features import Losses, Reference, losses_of
+from tasks.transfer.buckets import batch_key
+from tasks.transfer.features import Losses, losses_of
+from tasks.transfer.item import Item
 from tasks.transfer.objective import SpectrogramProblem, WaveformProblem
 from tasks.transfer.optimise import OPTIMISERS, Record, Solution
 from tasks.transfer.phase import ALPHA, griffinlim, random_phase, spectral_convergence_db
+from tasks.transfer.references import reference_of
 from tasks.transfer.settings import Settings
-from tasks.transfer.spectrogram import Inverse, frames_of, log_magnitude, mask, stft
+from tasks.transfer.spectrogram import Inverse, mask, stft
 
+Judge = Callable[[Tensor], list[tuple[float, float]]]
 STAGES = ("spectrogram", "phase", "refine")
-
-
-@dataclass(frozen=True)
-class Item:
-    """One pair: mono signals at the sample rate, (samples,) float32."""
-
-    content: Tensor
-    style: Tensor
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def transfer(items: Sequence[Item], settings: Settings, device: torch.device) ->
 
     Raises ValueError for items with different batch keys. An item whose loss or result is not finite is `diverged`.
     """
-    keys = {batch_key(len(i.content), len(i.style), settings, i.seed) for i in items}
+    keys = {batch_key(item, settings) for item in items}
     if len(keys) != 1:
         raise ValueError(f"items of one batch share one batch key, these have {len(keys)}")
     if device.type != "cpu":
@@ -105,40 +101,23 @@ class Batch:
         self.items, self.settings, self.device = items, settings, device
         self.n_fft, self.hop = settings.n_fft, settings.hop_length
         self.outcomes = [Outcome() for _ in items]
-        self.lengths = torch.tensor([len(i.content) for i in items], device=device)
-        content, content_frames = self._padded([i.content for i in items])
-        style, style_frames = self._padded([i.style for i in items])
-        self._content = content
+        self.reference = reference_of(items, settings, device)
+        self.frame_mask = mask(self.reference.content_frames, self.reference.content.shape[1])
+        self._content = self._padded([item.content for item in items])
+        lengths = torch.tensor([len(item.content) for item in items], device=device)
+        self.sample_mask = mask(lengths, self._content.shape[-1])
         self._unchanged = settings.spectrogram_evaluations == 0 and settings.start == "content"
-        self.frame_mask = mask(content_frames, bucket_of(len(items[0].content), settings))
-        self.sample_mask = mask(self.lengths, content.shape[-1])
-        self.spectra = stft(content, self.n_fft, self.hop, self.frame_mask.shape[-1]) * self.frame_mask[..., None]
-        style_mask = mask(style_frames, bucket_of(len(items[0].style), settings))
-        style_spectra = stft(style, self.n_fft, self.hop, style_mask.shape[-1]) * style_mask[..., None]
-        self.reference = Reference(
-            log_magnitude(self.spectra), log_magnitude(style_spectra), content_frames, style_frames
-        )
 
-    def _padded(self, signals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Signals in one tensor of their bucket's length, and their frames."""
-        size = bucket_of(len(signals[0]), self.settings) * self.hop
-        out = torch.zeros(len(signals), size, device=self.device)
-        for row, signal in zip(out, signals, strict=True):
-            row[: len(signal)] = signal.to(self.device)
-        frames = torch.tensor([frames_of(len(s), self.hop) for s in signals], device=self.device)
-        return out, frames
+    def _padded(self, signals: Sequence[Tensor]) -> Tensor:
+        """Signals, or as much of them as fits, in one tensor of the contents' length."""
+        size = self.frame_mask.shape[-1] * self.hop
+        cut = [signal[:size].to(self.device) for signal in signals]
+        return torch.stack([pad(signal, (0, size - len(signal))) for signal in cut])
 
     def run(self) -> Generator[Step, None, list[Outcome]]:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        losses = losses_of(self.reference, self.settings, self.items[0].seed)
-        clock = time.perf_counter()
-        x = yield from self._spectrogram(losses)
-        clock = self._seconds("spectrogram", clock)
-        signal = self._content if self._unchanged else (yield from self._phase(x))
-        clock = self._seconds("phase", clock)
-        signal = yield from self._refine(losses, signal)
-        self._seconds("refine", clock)
+        signal = yield from self._stages()
         for outcome, row, item in zip(self.outcomes, signal.cpu(), self.items, strict=True):
             samples = row[: len(item.content)].clone()
             outcome.diverged = outcome.diverged or not bool(torch.isfinite(samples).all())
@@ -149,20 +128,45 @@ class Batch:
 
     # --- stages -----------------------------------------------------------------------------------
 
-    def _spectrogram(self, losses: Losses) -> Generator[Step, None, Tensor]:
-        x = self._start()
-        with torch.no_grad():
-            content, style = losses(x)
-        for outcome, *pair in zip(self.outcomes, content.tolist(), style.tolist(), strict=True):
-            outcome.losses_start = outcome.losses_spectrogram = (pair[0], pair[1])
+    def _stages(self) -> Generator[Step, None, Tensor]:
+        losses = losses_of(self.reference, self.settings, self.items[0].seed)
+        judge, x = self._judge(losses), self._start()
+        for outcome, pair in zip(self.outcomes, judge(x), strict=True):
+            outcome.losses_start = outcome.losses_spectrogram = pair
+        if self.settings.strength == 0:
+            return self._content
+        clock = time.perf_counter()
+        x = yield from self._spectrogram(losses, judge, x)
+        clock = self._seconds("spectrogram", clock)
+        signal = self._content if self._unchanged else (yield from self._phase(x))
+        clock = self._seconds("phase", clock)
+        signal = yield from self._refine(losses, signal)
+        self._seconds("refine", clock)
+        return signal
+
+    def _spectrogram(self, losses: Losses, judge: Judge, x: Tensor) -> Generator[Step, None, Tensor]:
         problem = SpectrogramProblem(losses, self.settings.content_weight)
         budget = self.settings.spectrogram_evaluations
         solutions = yield from self._optimise("spectrogram", problem, x, budget, True)
         if not solutions:
             return x
-        for outcome, solution in zip(self.outcomes, solutions, strict=True):
-            outcome.losses_spectrogram = (solution.content, solution.style)
-        return torch.stack([s.x for s in solutions])
+        x = torch.stack([s.x for s in solutions])
+        for outcome, pair in zip(self.outcomes, judge(x), strict=True):
+            outcome.losses_spectrogram = pair
+        return x
+
+    def _judge(self, losses: Losses) -> Judge:
+        """(content, style) losses of each item, the style's against the styles themselves and not the blend."""
+        if self.reference.strength < 1:
+            alone = replace(self.reference, strength=1.0)
+            losses = losses_of(alone, self.settings, self.items[0].seed)
+
+        def judge(x: Tensor) -> list[tuple[float, float]]:
+            with torch.no_grad():
+                content, style = losses(x)
+            return list(zip(content.tolist(), style.tolist(), strict=True))
+
+        return judge
 
     def _start(self) -> Tensor:
         """Where the spectrogram starts, (batch, frames, bins), not negative, zero beyond an item's frames."""
@@ -172,16 +176,17 @@ class Batch:
         if self.settings.start == "noise":
             draws = [torch.rand(content.shape[1:], generator=torch.Generator().manual_seed(i.seed)) for i in self.items]
             return torch.stack(draws).to(content) * self.frame_mask[..., None]
-        # The style, again and again, until it is as long as the content.
+        # The first style, again and again, until it is as long as the content.
+        style = self.reference.styles[0]
         rows = torch.arange(content.shape[1], device=self.device)
-        index = rows[None] % self.reference.style_frames[:, None]
-        repeated = torch.gather(self.reference.style, 1, index[..., None].expand(-1, -1, content.shape[-1]))
+        index = rows[None] % (style.run >= 0).sum(-1)[:, None]
+        repeated = torch.gather(style.rows, 1, index[..., None].expand(-1, -1, content.shape[-1]))
         return repeated * self.frame_mask[..., None]
 
     def _phase(self, x: Tensor) -> Generator[Step, None, Tensor]:
         settings = self.settings
         magnitude = torch.expm1(x) * self.frame_mask[..., None]
-        start = self.spectra
+        start = stft(self._content, self.n_fft, self.hop, self.frame_mask.shape[-1])
         if settings.phase_start == "random":
             start = random_phase([i.seed for i in self.items], *magnitude.shape[1:]).to(self.device)
         inverse = Inverse(self.n_fft, self.hop, self.frame_mask, self.sample_mask)
@@ -207,24 +212,27 @@ class Batch:
             losses, settings.content_weight, self.n_fft, self.hop, self.frame_mask, self.sample_mask
         )
         rows = signal.reshape(len(signal), -1, self.hop)
-        solutions = yield from self._optimise("refine", problem, rows, settings.refine_evaluations, False)
+        budget, seconds = settings.refine_evaluations, settings.refine_seconds
+        solutions = yield from self._optimise("refine", problem, rows, budget, False, seconds)
         return torch.stack([s.x.flatten() for s in solutions]) if solutions else signal
 
     def _optimise(
-        self, stage: str, problem: Any, x: Tensor, budget: int, nonnegative: bool
+        self, stage: str, problem: Any, x: Tensor, budget: int, nonnegative: bool, seconds: float = 0.0
     ) -> Generator[Step, None, list[Solution]]:
-        """One optimised stage; nothing is returned where its budget is 0."""
+        """One optimised stage, of at most `seconds` (0: any); nothing is returned where its budget is 0."""
         if budget == 0:
             return []
         work = OPTIMISERS[self.settings.optimiser](problem, x, budget, nonnegative)
+        ended, clock = None, time.perf_counter()
         while True:
             try:
-                record = next(work)
+                record = work.send(ended)
             except StopIteration as end:
                 solutions: list[Solution] = end.value
                 break
             self._keep(stage, record)
             yield Step(stage, record.evaluation, record.active, record.total)
+            ended = bool(seconds) and time.perf_counter() - clock >= seconds
         for outcome, solution in zip(self.outcomes, solutions, strict=True):
             outcome.evaluations += solution.evaluations
             outcome.stop_reason = solution.stop_reason

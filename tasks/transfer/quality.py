@@ -11,16 +11,9 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from tasks.transfer.features import losses_of
-from tasks.transfer.features.conv import bank, features, gram_distance
-from tasks.transfer.pair import reference_of, spectrogram_of
-from tasks.transfer.reduce import total
 from tasks.transfer.segments import excerpt
-from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import frames_of, hann
 
-HELDOUT_FILTERS = 512
-HELDOUT_WIDTH = 11  # frames, as published
 SILENT = 1e-3  # of full scale, -60 dB
 N_FFT, RATE = 2048, 22_050  # 93 ms; at other rates the power of two that lasts about as long
 MELS = 64
@@ -29,43 +22,6 @@ BLOCK_SAMPLES = 1 << 16
 SNIPPETS = 64
 HEADROOM = 0.25
 FLOOR_LUFS = -70.0  # the absolute gate of ITU-R BS.1770
-
-
-def relative_losses(
-    waveform: Tensor, content: Tensor, style: Tensor, settings: Settings, seed: int = 0
-) -> tuple[float, float]:
-    """(content, style) loss of a waveform by the objective of its pair; 0 is equal, 1 as far as from silence.
-
-    The kernel's is that of infinitely many filters. The bank of conv is drawn from `seed`: give the pair's own.
-    """
-    reference = reference_of(content, style, settings)
-    x = spectrogram_of(waveform, settings, reference.content.shape[1])
-    with torch.no_grad():
-        found = losses_of(reference, settings, seed)(x)
-    return float(found[0]), float(found[1])
-
-
-def heldout_losses(
-    waveform: Tensor, content: Tensor, style: Tensor, settings: Settings, seed: int
-) -> tuple[float, float]:
-    """The same by explicit filters of width 11 drawn from `seed`, which no optimiser has seen.
-
-    512 filters and not 4096: 0.3 CPU seconds for ten seconds of audio, an eighth of the cost, and half of it drawing
-    them. A bank's own Gram distance is larger than the infinite layer's, by more for fewer filters: compare like with
-    like, pairs judged by as many filters. Clips shorter than 11 frames are judged by as many as they have.
-    """
-    reference = reference_of(content, style, settings)
-    x = spectrogram_of(waveform, settings, reference.content.shape[1])
-    frames = reference.content_frames
-    width = min(HELDOUT_WIDTH, int(frames), int(reference.style_frames))
-    weights = bank(HELDOUT_FILTERS, x.shape[-1], width, seed).to(x)
-    with torch.no_grad():
-        f = features(x, weights, frames)
-        c = features(reference.content, weights, frames)
-        s = features(reference.style, weights, reference.style_frames)
-        content_loss = total((f - c) ** 2) / total(c**2)
-        distance, size = gram_distance(f, s, frames - width + 1, reference.style_frames - width + 1)
-    return float(content_loss), float(distance / size)
 
 
 # --- level ----------------------------------------------------------------------------------------

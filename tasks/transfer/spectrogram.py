@@ -6,16 +6,25 @@ appended to a signal change none of its frames, and clips of different lengths s
 Differs from librosa and torchaudio, which reflect a signal at its ends: a reflection depends on where the end is.
 """
 
+import math
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+REFERENCE_RATE = 22_050
+"""Hz. A spectrum grows with the sample rate: a signal times REFERENCE_RATE / rate has that of this rate."""
+
 
 def frames_of(samples: int, hop: int) -> int:
     """Frames of a signal of `samples` samples."""
     return samples // hop + 1
+
+
+def window_of(sample_rate: int) -> int:
+    """Samples of a window of about 93 ms: the power of two that is nearest, 2048 at 22 050 Hz."""
+    return 1 << round(math.log2(2_048 * sample_rate / REFERENCE_RATE))
 
 
 @lru_cache(maxsize=16)

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from tasks.transfer.features.conv import variance
 from tasks.transfer.features.kernel import KernelLosses
-from tasks.transfer.pair import reference_of
+from tasks.transfer.item import Item, Style
+from tasks.transfer.references import reference_of
 from tasks.transfer.settings import Settings
 
 FILTERS = 4_096
@@ -44,8 +45,9 @@ def to_published(
 
 def _relative_to_absolute(content: Tensor, style: Tensor, settings: Settings, filters: int, width: int) -> float:
     """|f(c)|^2 / |G(s)|^2. Our kernel leaves out the scale of the filters: half their variance for each of them."""
-    reference = reference_of(content, style, settings)
-    shortest = min(int(reference.content_frames), int(reference.style_frames))
+    item = Item(content, (Style(style),))
+    reference = reference_of([item], replace(settings, strength=1.0, widths=(width,)), content.device)
+    shortest = min(int(reference.content_frames), int((reference.styles[0].run >= 0).sum()))
     if shortest < width:
         raise ValueError(f"width {width} needs {width} frames of content and of style, the shorter one has {shortest}")
     side = KernelLosses.of(reference, replace(settings, widths=(width,))).sides[width]

@@ -1,5 +1,7 @@
 """What happens to a shard in its worker, called as plain functions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -16,6 +18,7 @@ from tasks.roots import Roots
 from tasks.store import open_store
 from tasks.stylise import batch
 from tasks.transfer import quality
+from tasks.transfer.judge import relative_losses
 from tasks.transfer.pipeline import Outcome
 from tests.flows.conftest import QUICK
 
@@ -114,7 +117,8 @@ def test_the_losses_are_those_of_the_written_file(stylist, folder):
     written, _ = soundfile.read(values["audio_uri"].removeprefix("file://"), dtype="float32")
     level = torch.from_numpy(written) * 10 ** (-values["gain_db"] / 20)
     loaded = stylise.load(one, Roots((f"file://{folder}",)), made.pool)
-    again = quality.relative_losses(level, loaded.content.samples, loaded.style.samples, loaded.settings)
+    [piece] = stylise.Track(loaded).pieces
+    again = relative_losses(level, piece.item, loaded.settings)
     assert again == pytest.approx((values["content_loss"], values["style_loss"]), rel=1e-5)  # float32, one rounding
 
 
@@ -147,8 +151,6 @@ def test_a_pair_whose_key_is_done_is_served_and_not_computed(stylist, folder):
 
 
 def test_an_input_replaced_since_planning_is_input_changed(stylist, folder):
-    from dataclasses import replace
-
     one = pair(folder, 0)
     stale = replace(one, inputs=(replace(one.inputs[0], etag="1-1"), one.inputs[1]))
     made, emitted = stylist()
@@ -178,7 +180,12 @@ def loaded(folder, store_root, pool):
     return [stylise.load(pair(folder, n), roots, pool) for n in range(8)]
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(loaded, monkeypatch):
+@pytest.fixture
+def pieces(loaded):
+    return [piece for one in loaded for piece in stylise.Track(one).pieces]
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(pieces, monkeypatch):
     sizes = []
     real = batch._drain
 
@@ -189,23 +196,23 @@ def test_out_of_memory_halves_the_batch_and_goes_on(loaded, monkeypatch):
         return real(some, device, on_step)
 
     monkeypatch.setattr(batch, "_drain", tight)
-    found = stylise.transfer_batch(loaded, CPU, lambda step: None)
+    found = stylise.transfer_batch(pieces, CPU, lambda step: None)
     assert all(isinstance(outcome, Outcome) for outcome in found)
     assert sizes == [8, 4, 2, 2, 4, 2, 2]
 
 
-def test_a_pair_too_large_alone_and_a_pair_that_raises_fail_alone(loaded, monkeypatch):
+def test_a_pair_too_large_alone_and_a_pair_that_raises_fail_alone(pieces, monkeypatch):
     real = batch._drain
 
     def poisoned(some, device, on_step):
-        if any(one.pair.manifest_row == 2 for one in some):
+        if any(one.loaded.pair.manifest_row == 2 for one in some):
             raise torch.OutOfMemoryError("tried to allocate")
-        if any(one.pair.manifest_row == 5 for one in some):
+        if any(one.loaded.pair.manifest_row == 5 for one in some):
             raise KeyError("a mistake")
         return real(some, device, on_step)
 
     monkeypatch.setattr(batch, "_drain", poisoned)
-    found = stylise.transfer_batch(loaded, CPU, lambda step: None)
+    found = stylise.transfer_batch(pieces, CPU, lambda step: None)
     assert [isinstance(o, Outcome) for o in found] == [True, True, False, True, True, False, True, True]
     assert found[2].reason == "oom"
     assert "s of audio alone" in found[2].message
@@ -213,8 +220,9 @@ def test_a_pair_too_large_alone_and_a_pair_that_raises_fail_alone(loaded, monkey
 
 
 def test_batches_hold_pairs_of_one_bucket_and_as_many_as_memory_allows(loaded):
-    assert [len(b) for b in stylise.batches(loaded, 4_000)] == [8]
-    assert all(len(b) == 1 for b in stylise.batches(loaded, 0.001))
+    tracks = [stylise.Track(one) for one in loaded]
+    assert [len(b) for b in stylise.batches(tracks, 4_000)] == [8]
+    assert all(len(b) == 1 for b in stylise.batches(tracks, 0.001))
 
 
 @pytest.mark.parametrize("audio_format", ["flac", "wav", "ogg", "mp3"])
@@ -225,3 +233,105 @@ def test_every_format_is_written_and_measured(stylist, folder, audio_format):
     assert values["status"] == "ok", values.get("message")
     assert values["audio_uri"].endswith(audio_format)
     assert np.isfinite(values["style_loss"])
+
+
+# --- whole tracks ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stereo(folder):
+    """Nineteen seconds with a second of silence in front, left and right apart, at an odd length."""
+    left, right = (
+        np.concatenate([np.zeros(8_000, np.float32), synthesise(n, 18.01, 8_000)]) for n in ("pluck", "organ")
+    )
+    soundfile.write(folder / "track.wav", np.stack([left, 0.3 * right + 0.2 * left], 1), 8_000, subtype="FLOAT")
+    return left
+
+
+def test_a_track_longer_than_a_segment_comes_out_whole_in_its_channels_and_to_the_sample(stylist, folder, stereo):
+    made, emitted = stylist()
+    made.stylise([pair(folder, 0, "track", segment_seconds=4.0, overlap_seconds=0.25)])
+    values = by_row(emitted)[0]
+    assert values["status"] == "ok", values.get("message")
+    assert values["segments"] == 6  # of at most four seconds, with what they share
+    written, rate = soundfile.read(values["audio_uri"].removeprefix("file://"), dtype="float32")
+    assert written.shape == (len(stereo), 2)
+    assert (values["audio_frames"], values["audio_channels"], values["audio_rate"]) == (len(stereo), 2, 8_000)
+    # The organ lies to the right, and so does what became of it.
+    energy = (written[8_000:] ** 2).sum(0)
+    assert energy[0] > 1.5 * energy[1]
+    assert values["style_loss"] < 0.5 * values["style_loss_start"]
+    stages = emitted[0].curves["stage"]
+    assert stages == sorted(stages, reverse=True)  # spectrogram, then refine: one mean curve of all segments
+    assert len(stages) == QUICK["spectrogram_evaluations"] + QUICK["refine_evaluations"]
+
+
+def test_a_segment_of_silence_stays_silent(stylist, folder):
+    track = np.concatenate([np.zeros(40_000, np.float32), synthesise("pluck", 5.0, 8_000)])
+    soundfile.write(folder / "late.wav", track, 8_000, subtype="FLOAT")
+    made, emitted = stylist()
+    made.stylise([pair(folder, 0, "late", segment_seconds=4.0, overlap_seconds=0.25)])
+    values = by_row(emitted)[0]
+    written, _ = soundfile.read(values["audio_uri"].removeprefix("file://"), dtype="float32")
+    assert np.abs(written[:20_000]).max() == 0
+    assert np.abs(written[50_000:]).max() > 0.01
+    assert np.isfinite([values["content_loss"], values["style_loss"], values["style_loss_heldout"]]).all()
+
+
+def test_a_passage_keeps_its_loudness_beside_the_others(stylist, folder):
+    quiet, loud = (level * synthesise("pluck", 6.0, 8_000) for level in (0.1, 0.5))
+    soundfile.write(folder / "swell.wav", np.concatenate([quiet, loud]), 8_000, subtype="FLOAT")
+    made, emitted = stylist()
+    made.stylise([pair(folder, 0, "swell", segment_seconds=4.0, overlap_seconds=0.25)])
+    written, _ = soundfile.read(by_row(emitted)[0]["audio_uri"].removeprefix("file://"), dtype="float32")
+    first, last = (
+        quality.loudness_lufs(torch.from_numpy(part), 8_000) for part in (written[:40_000], written[56_000:])
+    )
+    assert 8 < last - first < 20  # 14 dB in the content
+
+
+def test_the_rate_of_the_content_is_kept_and_the_style_follows(stylist, folder):
+    soundfile.write(folder / "fine.wav", synthesise("pluck", 1.0, 48_000), 48_000)
+    made, emitted = stylist()
+    made.stylise([pair(folder, 0, "fine", sample_rate=0, n_fft=0, hop_length=0)])
+    values = by_row(emitted)[0]
+    assert (values["status"], values["audio_rate"], values["audio_frames"]) == ("ok", 48_000, 48_000)
+
+
+def test_what_the_format_cannot_hold_is_said_before_anything_is_computed(stylist, folder):
+    soundfile.write(folder / "finer.wav", synthesise("pluck", 1.0, 96_000), 96_000)
+    made, emitted = stylist()
+    made.stylise([pair(folder, 0, "finer", sample_rate=0, n_fft=0, hop_length=0, audio_format="mp3")])
+    values = by_row(emitted)[0]
+    assert values["reason"] == "params_invalid"
+    assert "48,000 Hz" in values["message"]
+    assert "seconds_read" not in values
+
+
+def test_two_styles_are_read_and_named_with_their_weights(stylist, folder):
+    one = pair(folder, 0)
+    second = replace(one.inputs[1], uri=f"file://{folder}/b.wav", weight=3.0)
+    made, emitted = stylist()
+    made.stylise([replace(one, inputs=(*one.inputs, second))])
+    values = by_row(emitted)[0]
+    assert values["status"] == "ok"
+    assert [(i["role"], i["weight"], bool(i["sha256"])) for i in values["inputs"]] == [
+        ("content", 1.0, True), ("style", 1.0, True), ("style", 3.0, True),
+    ]  # fmt: skip
+
+
+def test_a_segment_that_fails_fails_its_pair_alone(stylist, folder, stereo, monkeypatch):
+    real = batch._drain
+
+    def poisoned(some, device, on_step):
+        if any(piece.segment.start > 0 for piece in some):
+            raise torch.OutOfMemoryError("tried to allocate")
+        return real(some, device, on_step)
+
+    monkeypatch.setattr(batch, "_drain", poisoned)
+    made, emitted = stylist()
+    made.stylise([pair(folder, 0, "track", segment_seconds=4.0, overlap_seconds=0.25), pair(folder, 1, "b")])
+    values = by_row(emitted)
+    assert values[0]["reason"] == "oom"
+    assert "segment_seconds" in values[0]["message"]
+    assert values[1]["status"] == "ok"

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tasks.transfer.features.conv import ConvLosses
 from tasks.transfer.features.kernel import KernelLosses
-from tasks.transfer.features.reference import Reference
+from tasks.transfer.features.reference import Part, Reference
 from tasks.transfer.settings import Settings
 
 
@@ -31,4 +31,4 @@ def losses_of(reference: Reference, settings: Settings, seed: int) -> Losses:
     return KINDS[settings.features](reference, settings, seed)
 
 
-__all__ = ["KINDS", "Losses", "Reference", "losses_of"]
+__all__ = ["KINDS", "Losses", "Part", "Reference", "losses_of"]

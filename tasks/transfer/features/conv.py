@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tasks.transfer.features.reference import Reference
-from tasks.transfer.reduce import products, total
+from tasks.transfer.features.reference import Part, Reference
+from tasks.transfer.reduce import per_item, products, total
 from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import mask
 
@@ -26,31 +26,30 @@ def bank(filters: int, bins: int, width: int, seed: int) -> Tensor:
     return torch.randn(filters, bins, width, generator=generator).mul_(variance(filters, bins, width) ** 0.5)
 
 
-def features(x: Tensor, weights: Tensor, frames: Tensor) -> Tensor:
-    """Rectified responses, zero beyond each item's patches.
-
-    Shape: x (batch, frames, bins), weights (filters, bins, width) -> (batch, frames - width + 1, filters).
-    """
+def features(x: Tensor, weights: Tensor) -> Tensor:
+    """Rectified responses. Shape: x (batch, frames, bins), weights (filters, bins, width) -> (batch, P, filters)."""
     width = weights.shape[-1]
     count = x.shape[-2] - width + 1
     # As a product of patches and not by conv1d, whose gradient depends on the size of the batch.
     patch = torch.cat([x[:, d : d + count] for d in range(width)], dim=-1)
     flat = weights.permute(2, 1, 0).flatten(0, 1)
-    found = torch.relu(products(patch, flat.expand(len(x), -1, -1)))
-    return found * mask(frames - width + 1, count, x.dtype)[..., None]
+    return torch.relu(products(patch, flat.expand(len(x), -1, -1)))
 
 
-def gram_distance(f: Tensor, s: Tensor, f_count: Tensor, s_count: Tensor) -> tuple[Tensor, Tensor]:
-    """|F'F / P - S'S / Q|^2 and |S'S / Q|^2 of each item, by whichever side of the Gram matrix is smaller.
+def gram_distance(f: Tensor, s: Tensor) -> Tensor:
+    """|F'F - S'S|^2 of each item, by whichever side of the Gram matrix is smaller.
 
-    Shape: f (batch, P, filters), s (batch, Q, filters), counts (batch,) -> (batch,) twice, float64.
+    Shape: f (batch, P, filters), s (batch, Q, filters) -> (batch,), float64.
     """
-    p, q = f_count.double(), s_count.double()
     if max(f.shape[-2], s.shape[-2]) < f.shape[-1]:
         ff, fs, ss = (total(products(a, b.mT) ** 2) for a, b in ((f, f), (f, s), (s, s)))
-        return ff / p**2 - 2 * fs / (p * q) + ss / q**2, ss / q**2
-    own, other = products(f.mT, f) / p.to(f.dtype)[:, None, None], products(s.mT, s) / q.to(s.dtype)[:, None, None]
-    return total((own - other) ** 2), total(other**2)
+        return ff - 2 * fs + ss
+    return total((products(f.mT, f) - products(s.mT, s)) ** 2)
+
+
+def gram_square(f: Tensor) -> Tensor:
+    """|F'F|^2 of each item. Shape: (batch, P, filters) -> (batch,), float64."""
+    return total(products(f, f.mT) ** 2) if f.shape[-2] < f.shape[-1] else total(products(f.mT, f) ** 2)
 
 
 @dataclass(frozen=True)
@@ -59,29 +58,33 @@ class ConvLosses:
 
     weights: Tensor
     content: Tensor  # features of the content
-    style: Tensor  # features of the style
-    content_frames: Tensor
-    style_frames: Tensor
+    inside: Tensor  # (batch, P): 1 for a patch of the content, else 0
+    target: Tensor  # features of the target, each times the square root of its share
+    style_total: Tensor  # (batch,) |Gram matrix of the styles|^2: the unit of the relative loss
 
     @classmethod
     def of(cls, reference: Reference, settings: Settings, seed: int) -> "ConvLosses":
-        x = reference.content
-        weights = bank(settings.filters, x.shape[-1], settings.widths[0], seed).to(x)
-        return cls(
-            weights,
-            features(x, weights, reference.content_frames),
-            features(reference.style, weights, reference.style_frames),
-            reference.content_frames,
-            reference.style_frames,
-        )
+        x, width = reference.content, settings.widths[0]
+        weights = bank(settings.filters, x.shape[-1], width, seed).to(x)
+        inside = mask(reference.content_frames - width + 1, x.shape[1] - width + 1, x.dtype)
+        target = _weighted(reference.target(), weights)
+        pure = target if reference.strength == 1 else _weighted(reference.styles, weights)
+        return cls(weights, features(x, weights) * inside[..., None], inside, target, gram_square(pure))
 
     def select(self, items: Tensor) -> "ConvLosses":
-        kept = (t[items] for t in (self.content, self.style, self.content_frames, self.style_frames))
+        kept = (t[items] for t in (self.content, self.inside, self.target, self.style_total))
         return ConvLosses(self.weights, *kept)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        found = features(x, self.weights, self.content_frames)
+        found = features(x, self.weights) * self.inside[..., None]
         content = total((found - self.content) ** 2) / total(self.content**2)
-        less = self.weights.shape[-1] - 1
-        distance, size = gram_distance(found, self.style, self.content_frames - less, self.style_frames - less)
-        return content.to(x.dtype), (distance / size).to(x.dtype)
+        share = per_item(self.inside.sum(-1).rsqrt(), found)
+        distance = gram_distance(found * share, self.target)
+        return content.to(x.dtype), (distance / self.style_total).to(x.dtype)
+
+
+def _weighted(parts: tuple[Part, ...], weights: Tensor) -> Tensor:
+    """Features of all parts whose plain Gram matrix is the blend. Shape: (batch, sum of patches, filters)."""
+    width = weights.shape[-1]
+    each = [features(part.rows, weights) * part.patch_weights(width).sqrt()[..., None] for part in parts]
+    return torch.cat(each, dim=1)

@@ -10,15 +10,17 @@ over-fitted, and patches of several widths count alike.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from tasks.transfer.features import patches
-from tasks.transfer.features.reference import Reference
-from tasks.transfer.reduce import products, total
+from tasks.transfer.features.reference import Part, Reference, end_to_end, weights_end_to_end
+from tasks.transfer.reduce import per_item, products, total
 from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import mask
 
@@ -27,38 +29,43 @@ TINY = 1e-20
 
 @dataclass(frozen=True)
 class Kernel:
-    """k for all pairs of patches of one width, and its derivatives."""
+    """pi J(c) for all pairs of patches of one width, and what its derivatives need. Shape: (batch, P, Q) each."""
 
-    values: Tensor  # (batch, P, Q)
-    by_product: Tensor  # dk / d(p.q), (batch, P, Q)
-    sines: Tensor  # sin a / pi, (batch, P, Q): dk / d|p| is |q| times this
+    turned: Tensor  # -c
+    value: Tensor  # pi J(c)
+    slope: Tensor  # pi J'(c) = pi - a
+
+    @classmethod
+    def of(cls, inner: Tensor, norms_p: Tensor, norms_q: Tensor) -> "Kernel":
+        """From inner products and norms; a patch of norm 0 (silent, or masked) has c = 0 with all others.
+
+        Shape: inner (batch, P, Q), norms_p (batch, P), norms_q (batch, Q). Every pass over P x Q numbers counts here,
+        so they are changed in place, and acos(-c) is pi - a at once.
+        """
+        turned = inner * -_inverse(norms_p)[..., None]
+        turned.mul_(_inverse(norms_q)[..., None, :]).clamp_(-1, 1)
+        slope = torch.acos(turned)
+        value = turned * turned
+        torch.sub(1, value, out=value).sqrt_().addcmul_(turned, slope, value=-1)
+        return cls(turned, value, slope)
 
 
-def arc_cosine(inner: Tensor, norms_p: Tensor, norms_q: Tensor) -> Kernel:
-    """The kernel from inner products and norms; a patch of norm 0 (silent, or masked) has k = 0 with all others.
-
-    Shape: inner (batch, P, Q), norms_p (batch, P), norms_q (batch, Q). No singularity where a = 0: the derivatives
-    by p.q and by the norms are bounded, unlike those by a.
-    """
-    inverse_p, inverse_q = (torch.where(n > 0, 1 / n.clamp_min(TINY), 0) for n in (norms_p, norms_q))
-    cosine = (inner * inverse_p[..., None] * inverse_q[..., None, :]).clamp(-1, 1)
-    by_product = 1 - torch.acos(cosine) / math.pi
-    sines = torch.sqrt(1 - cosine * cosine) / math.pi
-    values = (sines + by_product * cosine) * norms_p[..., None] * norms_q[..., None, :]
-    return Kernel(values, by_product, sines)
+def _inverse(norms: Tensor) -> Tensor:
+    return torch.where(norms > 0, 1 / norms.clamp_min(TINY), 0)
 
 
 @dataclass(frozen=True)
 class Side:
-    """The constant half of the sums for one width: norms of the reference's patches and their own sum."""
+    """The constant half of the sums for one width."""
 
     content_norms: Tensor  # (batch, P)
     content_total: Tensor  # (batch,) sum of k(c, c)
-    style_norms: Tensor  # (batch, Q)
-    style_total: Tensor  # (batch,) sum of k(s, s)^2 over all pairs, over Q^2
     content_mask: Tensor  # (batch, P)
     content_count: Tensor  # (batch,) patches of the content
-    style_count: Tensor  # (batch,) patches of the style
+    norms: Tensor  # (batch, Q) of the target's patches
+    weights: Tensor  # (batch, Q) their shares of the target
+    target_total: Tensor  # (batch,) |Gram matrix of the target|^2
+    style_total: Tensor  # (batch,) |Gram matrix of the styles|^2: the unit of the relative loss
 
     def select(self, items: Tensor) -> "Side":
         return Side(**{name: value[items] for name, value in vars(self).items()})
@@ -68,114 +75,140 @@ class Side:
 class KernelLosses:
     """Losses by the infinitely wide layer, averaged over the widths."""
 
-    reference: Reference
+    content: Tensor
+    rows: Tensor  # (batch, frames of the target, bins)
     steps: patches.Plan
     sides: dict[int, Side]
 
     @classmethod
     def of(cls, reference: Reference, settings: Settings, seed: int = 0) -> "KernelLosses":
         """`seed` is not used: nothing is drawn."""
-        steps = patches.plan(settings.widths)
-        squares = (reference.style * reference.style).sum(-1)
-        content = (reference.content * reference.content).sum(-1)
-        own = patches.diagonal_sums(products(reference.style, reference.style.mT), steps)
+        steps, target = patches.plan(settings.widths), reference.target()
+        rows = end_to_end(target)
+        target_totals = _gram_totals(target, steps, settings.widths)
+        pure = target_totals if reference.strength == 1 else _gram_totals(reference.styles, steps, settings.widths)
+        content, squares = _squares(reference.content), _squares(rows)
         sides = {}
         for width in settings.widths:
-            content_count = reference.content_frames - width + 1
-            style_count = reference.style_frames - width + 1
-            content_mask = mask(content_count, content.shape[-1] - width + 1, content.dtype)
-            style_mask = mask(style_count, squares.shape[-1] - width + 1, squares.dtype)
-            style_norms = _norms(patches.window_sums(squares, width), style_mask)
-            content_norms = _norms(patches.window_sums(content, width), content_mask)
-            values = arc_cosine(own[width], style_norms, style_norms).values
+            count = reference.content_frames - width + 1
+            content_mask = mask(count, content.shape[-1] - width + 1, content.dtype)
+            content_norms, weights = _norms(content, width, content_mask), weights_end_to_end(target, width)
             sides[width] = Side(
                 content_norms,
                 total(content_norms * content_norms),
-                style_norms,
-                total(values * values) / style_count.double() ** 2,
                 content_mask,
-                content_count,
-                style_count,
+                count,
+                _norms(squares, width, (weights > 0).to(squares.dtype)),
+                weights,
+                target_totals[width],
+                pure[width],
             )
-        return cls(reference, steps, sides)
+        return cls(reference.content, rows, steps, sides)
 
     def select(self, items: Tensor) -> "KernelLosses":
-        return KernelLosses(
-            self.reference.select(items), self.steps, {w: side.select(items) for w, side in self.sides.items()}
-        )
+        sides = {width: side.select(items) for width, side in self.sides.items()}
+        return KernelLosses(self.content[items], self.rows[items], self.steps, sides)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         content, style = _Losses.apply(x, self)  # type: ignore[no-untyped-call]
         return content, style
 
 
-def _norms(squares: Tensor, where: Tensor) -> Tensor:
-    return torch.sqrt(squares.clamp_min(0)) * where
+def _gram_totals(parts: tuple[Part, ...], steps: patches.Plan, widths: Iterable[int]) -> dict[int, Tensor]:
+    """|Gram matrix of the parts|^2 for each width. Shape: (batch,) each."""
+    rows = end_to_end(parts)
+    squares = _squares(rows)
+    inner = patches.diagonal_sums(products(rows, rows.mT), steps)
+    totals = {}
+    for width in widths:
+        weights = weights_end_to_end(parts, width)
+        norms = _norms(squares, width, (weights > 0).to(squares.dtype))
+        value = Kernel.of(inner[width], norms, norms).value
+        shares = weights * norms * norms
+        totals[width] = total(value.mul_(value) * shares[..., None] * shares[..., None, :]) / math.pi**2
+    return totals
+
+
+def _squares(rows: Tensor) -> Tensor:
+    return (rows * rows).sum(-1)
+
+
+def _norms(squares: Tensor, width: int, where: Tensor) -> Tensor:
+    return torch.sqrt(patches.window_sums(squares, width).clamp_min(0)) * where
 
 
 class _Losses(torch.autograd.Function):
-    """(content, style) of a batch. The forward pass leaves the gradient but for two matrix products.
+    """(content, style) of a batch. The forward pass leaves the gradient but for one matrix product.
 
-    With D = d loss / d A for A = X X' and E for A = X S': d loss / d X = 2 D X + E S, and the content adds a
-    multiple of each row of the content. Norms of patches are the diagonals of S_K, so their gradients go there.
+    Patches of x meet those of x and those of the target in one matrix, Z = [x; target]: with D = d loss / d (x Z'),
+    whose columns of x count twice since x is on both sides, d loss / d x = D Z. Norms of patches are sums of squares of
+    rows, so their gradients are multiples of the rows of x; the content adds a multiple of each row of the content.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, losses: KernelLosses) -> tuple[Tensor, Tensor]:
-        reference, count = losses.reference, len(losses.sides)
-        own = patches.diagonal_sums(products(x, x.mT), losses.steps)
-        cross = patches.diagonal_sums(products(x, reference.style.mT), losses.steps)
-        with_content = (x * reference.content).sum(-1)
-        squares = (x * x).sum(-1)
+        count = len(losses.sides)
+        z = torch.cat([x, losses.rows], 1)
+        inner = patches.diagonal_sums(products(x, z.mT), losses.steps)
+        squares, with_content = _squares(x), (x * losses.content).sum(-1)
         content = style = x.new_zeros(len(x), dtype=torch.float64)
-        own_back, cross_back = {}, {}
-        content_own = content_cross = style_diagonal = torch.zeros_like(squares)
+        back = {}
+        content_own = content_cross = style_own = torch.zeros_like(squares)
         for width, side in losses.sides.items():
-            norms = _norms(patches.window_sums(squares, width), side.content_mask)
-            inverse = torch.where(norms > 0, 1 / norms.clamp_min(TINY), 0)
-            xx, xs = arc_cosine(own[width], norms, norms), arc_cosine(cross[width], norms, side.style_norms)
-            # Weights of the two sums in the relative loss of this width.
+            norms = _norms(squares, width, side.content_mask)
+            columns, share, twice = _columns(norms, side, width)
             unit = 1 / (side.style_total.clamp_min(TINY) * count)
-            w_xx = unit / side.content_count.double() ** 2
-            w_xs = -2 * unit / (side.content_count.double() * side.style_count.double())
-            style = style + w_xx * total(xx.values * xx.values) + w_xs * total(xs.values * xs.values) + 1 / count
-            own_back[width] = 2 * _each(w_xx, x) * xx.values * xx.by_product
-            cross_back[width] = 2 * _each(w_xs, x) * xs.values * xs.by_product
-            slopes = 2 * _each(w_xx, x)[..., 0] * (xx.values * xx.sines * norms[..., None, :]).sum(-1)
-            slopes = slopes + _each(w_xs, x)[..., 0] * (xs.values * xs.sines * side.style_norms[..., None, :]).sum(-1)
-            style_diagonal = style_diagonal + patches.window_sums_back(slopes * inverse, width)
+            scale = per_item(unit / math.pi**2, norms)
+            kernel = Kernel.of(inner.pop(width), norms, columns)
+            slope = kernel.slope.mul_(kernel.value)
+            square = kernel.value.mul_(kernel.value)
+            sums = _rows_times(square, share * columns * columns)
+            style = style + total(scale * norms * norms * sums) + unit * side.target_total
+            # d/d|p| of k^2 is 2 |p| |q|^2 J (J - c J'): once more by the rows.
+            sums = _rows_times(square.addcmul_(kernel.turned, slope), twice * columns * columns)
+            style_own = style_own + patches.window_sums_back(2 * scale * side.content_mask * sums, width)
+            slope.mul_((2 * scale * norms)[..., None]).mul_((twice * columns)[..., None, :])
+            back[width] = slope
             # The content: k(x, x) - 2 k(x, c) + k(c, c) along the time.
-            inner = patches.window_sums(with_content, width) * side.content_mask
-            one = _along(inner, norms, side.content_norms)
+            along = patches.window_sums(with_content, width) * side.content_mask
+            difference, own, cross = _apart(along, norms, side.content_norms)
             unit = 1 / (side.content_total.clamp_min(TINY) * count)
-            difference = norms * norms - 2 * one.values + side.content_norms * side.content_norms
             content = content + unit * total(difference)
-            slopes = 1 - one.sines * side.content_norms * inverse
-            content_own = content_own + patches.window_sums_back(
-                _each(unit, x)[..., 0] * slopes * side.content_mask, width
-            )
-            content_cross = content_cross + patches.window_sums_back(
-                -2 * _each(unit, x)[..., 0] * one.by_product * side.content_mask, width
-            )
-        d = patches.diagonal_sums_back(own_back, losses.steps, own[1].shape)
-        e = patches.diagonal_sums_back(cross_back, losses.steps, cross[1].shape)
-        ctx.save_for_backward(x, d, e, style_diagonal, content_own, content_cross)
-        ctx.reference = reference
+            scale = per_item(unit, norms) * side.content_mask
+            content_own = content_own + patches.window_sums_back(scale * own, width)
+            content_cross = content_cross + patches.window_sums_back(scale * cross, width)
+        d = patches.diagonal_sums_back(back, losses.steps)
+        ctx.save_for_backward(x, z, d, style_own, content_own, content_cross)
+        ctx.content = losses.content
         return content.to(x.dtype), style.to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, by_content: Tensor, by_style: Tensor) -> tuple[Tensor, None]:
-        x, d, e, style_diagonal, content_own, content_cross = ctx.saved_tensors
-        style = 2 * (products(d, x) + style_diagonal[..., None] * x) + products(e, ctx.reference.style)
-        content = 2 * content_own[..., None] * x + content_cross[..., None] * ctx.reference.content
-        return by_style[:, None, None] * style + by_content[:, None, None] * content, None
+        x, z, d, style_own, content_own, content_cross = ctx.saved_tensors
+        of_x = by_style[:, None] * style_own + by_content[:, None] * content_own
+        of_content = by_content[:, None] * content_cross
+        found = products(d, z).mul_(by_style[:, None, None])
+        return found.addcmul_(x, of_x[..., None]).addcmul_(ctx.content, of_content[..., None]), None
 
 
-def _each(values: Tensor, like: Tensor) -> Tensor:
-    return values.to(like.dtype)[:, None, None]
+def _columns(norms: Tensor, side: Side, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the patches of [x; target]: norms, weights in the loss, and the weights with x counted twice; (batch, V)."""
+    count = side.content_count.to(norms.dtype)[:, None]
+    columns = torch.cat([pad(norms, (0, width - 1)), side.norms], -1)
+    of_x, of_target = (1 / count**2).expand(-1, norms.shape[-1] + width - 1), -2 / count * side.weights
+    return columns, torch.cat([of_x, of_target], -1), torch.cat([2 * of_x, of_target], -1)
 
 
-def _along(inner: Tensor, norms_p: Tensor, norms_q: Tensor) -> Kernel:
-    """The kernel of each patch with its one partner. Shape: (batch, P) each."""
-    found = arc_cosine(inner[..., None, None], norms_p[..., None], norms_q[..., None])
-    return Kernel(*(t[..., 0, 0] for t in (found.values, found.by_product, found.sines)))
+def _rows_times(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Shape: (batch, P, V), (batch, V) -> (batch, P)."""
+    return products(matrix, vector[..., None])[..., 0]
+
+
+def _apart(inner: Tensor, norms_p: Tensor, norms_q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """|f(p) - f(q)|^2 of each patch and its one partner, and its derivatives by |p|^2 and p.q, doubled: (batch, P)."""
+    one = Kernel.of(inner[..., None, None], norms_p[..., None], norms_q[..., None])
+    turned, value, slope = (t[..., 0, 0] for t in (one.turned, one.value / math.pi, one.slope / math.pi))
+    difference = norms_p * norms_p - 2 * value * norms_p * norms_q + norms_q * norms_q
+    # dk/d|p| = |q| (J - c J') = |q| sin a / pi, and d|p|/d|p|^2 = 1 / 2|p|.
+    own = 2 - 2 * (value + turned * slope) * norms_q * _inverse(norms_p)
+    return difference, own, -2 * slope

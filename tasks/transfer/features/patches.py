@@ -38,22 +38,23 @@ def diagonal_sums(products: Tensor, steps: Plan) -> dict[int, Tensor]:
     return sums
 
 
-def diagonal_sums_back(gradients: dict[int, Tensor], steps: Plan, shape: tuple[int, ...]) -> Tensor:
-    """The transpose of `diagonal_sums`: gradients of the S_K (changed in place) to that of the products, of `shape`."""
+def diagonal_sums_back(gradients: dict[int, Tensor], steps: Plan) -> Tensor:
+    """The transpose of `diagonal_sums`: gradients of the S_K (changed in place) to that of the products."""
     found = dict(gradients)
-    first = next(iter(found.values()))
-
-    def of(width: int) -> Tensor:
-        if width not in found:
-            found[width] = first.new_zeros(*shape[:-2], shape[-2] - width + 1, shape[-1] - width + 1)
-        return found[width]
-
     for width, a, b in reversed(steps):
         if width in found:
-            rows, columns = found[width].shape[-2:]
-            of(a)[..., :rows, :columns] += found[width]
-            of(b)[..., a : a + rows, a : a + columns] += found[width]
-    return of(1)
+            _add(found, a, found[width], 0, b)
+            _add(found, b, found[width], a, 0)
+    return found[1]
+
+
+def _add(found: dict[int, Tensor], width: int, gradient: Tensor, first: int, rest: int) -> None:
+    """Add a gradient, `first` rows and columns in, to that of a narrower width, which is larger by `first` + `rest`."""
+    rows, columns = gradient.shape[-2:]
+    if width in found:
+        found[width][..., first : first + rows, first : first + columns] += gradient
+    else:
+        found[width] = pad(gradient, (first, rest, first, rest))
 
 
 def window_sums(values: Tensor, width: int) -> Tensor:

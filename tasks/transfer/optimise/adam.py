@@ -6,7 +6,7 @@ from collections.abc import Generator
 import torch
 from torch import Tensor
 
-from tasks.transfer.optimise.problem import Problem, Record, Solution, record_of
+from tasks.transfer.optimise.problem import Problem, Record, Solution, pick, records_of
 from tasks.transfer.reduce import dot, per_item
 
 BETAS = (0.9, 0.99)
@@ -16,33 +16,36 @@ RATE = 0.05
 
 def adam(
     problem: Problem, x: Tensor, budget: int, nonnegative: bool = False
-) -> Generator[Record, None, list[Solution]]:
+) -> Generator[Record, bool | None, list[Solution]]:
     """Minimise each item of `problem` from x, (batch, rows, columns), with exactly `budget` evaluations an item.
 
-    Yields a record for each evaluation and returns for each item the best point that it saw.
+    Yields a record for each evaluation; sent True, it ends there. Returns for each item the best point that it saw.
     """
     size = (dot(x, x) / x[0].numel()).sqrt()
     rate = RATE * torch.where(size > 0, size, torch.ones_like(size))
     first, second = torch.zeros_like(x), torch.zeros_like(x)
-    items = torch.arange(len(x))
+    items = torch.arange(len(x), device=x.device)
     lowest = torch.full_like(size, torch.inf)
     best, content, style = x, lowest, lowest
     finite = torch.ones(len(x), dtype=torch.bool, device=x.device)
     for evaluation in range(1, budget + 1):
         found = problem.evaluate(x)
-        yield record_of(evaluation, items, found)
+        ended = yield from records_of([(evaluation, items, found)])
         finite = finite & torch.isfinite(found.total)
         better = found.total < lowest
         lowest = torch.where(better, found.total, lowest)
         content, style = torch.where(better, found.content, content), torch.where(better, found.style, style)
-        best = torch.where(per_item(better, x).bool(), x, best)
+        best = pick(better, x, best)
+        if ended:
+            break
         first = BETAS[0] * first + (1 - BETAS[0]) * found.gradient
         second = BETAS[1] * second + (1 - BETAS[1]) * found.gradient**2
         step = (first / (1 - BETAS[0] ** evaluation)) / ((second / (1 - BETAS[1] ** evaluation)).sqrt() + 1e-12)
         cosine = 0.5 * (1 + math.cos(math.pi * evaluation / budget))
         x = x - per_item(rate * cosine, x) * step
         x = x.clamp_min(0) if nonnegative else x
+    reason = "time" if ended else "budget"
     return [
-        Solution(best[n], float(content[n]), float(style[n]), budget, "budget" if finite[n] else "diverged")
+        Solution(best[n], float(content[n]), float(style[n]), evaluation, reason if finite[n] else "diverged")
         for n in range(len(x))
     ]

@@ -1,10 +1,11 @@
 """L-BFGS on a batch, every item with its own step length, history, stopping rule and verdict.
 
-Two-loop recursion (Nocedal and Wright 2006, algorithm 7.4), backtracking by interpolation, and, where x may not be
-negative, projection (Bertsekas 1982: entries at the bound whose gradient pushes outwards take no part).
+Compact two-loop recursion (Nocedal and Wright 2006, chapter 7; tasks/transfer/optimise/history.py), backtracking by
+interpolation, and, where x may not be negative, projection (Bertsekas 1982: entries at the bound whose gradient pushes
+outwards take no part).
 
-Differs from a loop over items: all go in lock-step of evaluations. A step that is refused for an item leaves an empty
-slot (rho = 0) in its history, so an item's arithmetic depends on its own past alone, whoever else is in the batch.
+All items go in lock-step of evaluations. One that has its verdict stands still, at no harm, until the batch is looked
+at: on a CPU after each evaluation, on a GPU every few, since each look waits for the device.
 """
 
 from collections.abc import Generator
@@ -13,14 +14,28 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from tasks.transfer.optimise.problem import STALL_SHARE, STALL_STEPS, Evaluation, Problem, Record, Solution, record_of
+from tasks.transfer.optimise.history import LENGTH, History
+from tasks.transfer.optimise.problem import (
+    STALL_SHARE,
+    STALL_STEPS,
+    Evaluation,
+    Problem,
+    Record,
+    Solution,
+    pick,
+    records_of,
+)
 from tasks.transfer.reduce import dot, per_item
 
-HISTORY = 10
 ARMIJO = 1e-4
 MAX_REFUSED = 12
 FIRST_STEP = 0.5
 """Longest first step as a share of |x|; a start from noise has a tiny gradient, so it is scaled and not trusted."""
+LOOK_EVERY = 8
+"""Evaluations between two looks at a batch on a GPU."""
+
+GOING, DIVERGED, LINE_SEARCH, CONVERGED = range(4)
+REASONS = ("budget", "diverged", "line_search", "converged")
 
 
 @dataclass
@@ -28,7 +43,10 @@ class _State:
     """Everything that belongs to the items still in work; the first axis of each is the batch."""
 
     item: Tensor  # index in the batch that was given
+    verdict: Tensor  # GOING or why it stands still
+    evaluations: Tensor
     x: Tensor
+    size: Tensor  # |x|^2 at the start
     loss: Tensor
     content: Tensor
     style: Tensor
@@ -38,107 +56,92 @@ class _State:
     refused: Tensor  # refused steps in a row
     accepted: Tensor
     past: Tensor  # (batch, STALL_STEPS) losses of the last accepted steps, newest last
-    s: Tensor  # (batch, HISTORY, rows, columns)
-    y: Tensor
-    rho: Tensor  # (batch, HISTORY), 1 / s.y; 0 marks an empty slot
-    scale: Tensor  # (batch, HISTORY), s.y / y.y
+    history: History
 
     def select(self, items: Tensor) -> "_State":
-        return _State(**{f.name: getattr(self, f.name)[items] for f in fields(self)})
+        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        return _State(**{name: v.select(items) if name == "history" else v[items] for name, v in kept.items()})
 
 
 def lbfgs(
     problem: Problem, x: Tensor, budget: int, nonnegative: bool = False
-) -> Generator[Record, None, list[Solution]]:
+) -> Generator[Record, bool | None, list[Solution]]:
     """Minimise each item of `problem` from x, (batch, rows, columns), with at most `budget` evaluations an item.
 
-    Yields a record for each evaluation and returns a solution for each item.
+    Yields a record for each evaluation; sent True, it ends there. Returns a solution for each item.
     """
     solutions: dict[int, Solution] = {}
     found = problem.evaluate(x)
     state = _start(x, found, nonnegative)
-    yield record_of(1, state.item, found)
-    evaluation = 1
-    while True:
-        reason = _verdicts(state, evaluation >= budget)
-        state, problem = _leave(state, problem, reason, evaluation, solutions)
-        if not len(state.item):
-            return [solutions[n] for n in sorted(solutions)]
-        trial = _moved(state.x, state.direction, state.step, nonnegative)
-        found = problem.evaluate(trial)
-        evaluation += 1
-        yield record_of(evaluation, state.item, found)
-        _judge(state, trial, found, slot=evaluation % HISTORY, nonnegative=nonnegative)
+    seen = [(1, state.item, found)]
+    every = 1 if x.device.type == "cpu" else LOOK_EVERY
+    for evaluation in range(1, budget + 1):
+        if evaluation > 1:
+            trial = _moved(state.x, state.direction, state.step, nonnegative)
+            found = problem.evaluate(trial)
+            seen.append((evaluation, torch.where(state.verdict == GOING, state.item, -1), found))
+            _judge(state, trial, found, nonnegative)
+        if evaluation % every == 0 or evaluation in (1, budget):
+            ended = yield from records_of(seen)
+            seen = []
+            state, problem = _leave(state, problem, evaluation == budget or bool(ended), solutions, bool(ended))
+            if not len(state.item):
+                break
+    return [solutions[n] for n in sorted(solutions)]
 
 
 def _start(x: Tensor, found: Evaluation, nonnegative: bool) -> _State:
-    batch = len(x)
     free = _free(x, found.gradient, nonnegative)
-    zeros = x.new_zeros(batch, HISTORY, *x.shape[1:])
+    history, size = History.empty(free.flatten(1)), dot(x, x)
+    zeros = torch.zeros_like(found.total)
     return _State(
-        item=torch.arange(batch),
+        item=torch.arange(len(x), device=x.device),
+        verdict=torch.where(torch.isfinite(found.total), GOING, DIVERGED),
+        evaluations=torch.ones_like(found.total),
         x=x,
+        size=size,
         loss=found.total,
         content=found.content,
         style=found.style,
         gradient=found.gradient,
-        direction=-per_item(_first_scale(x, found.total, free), free) * free,
+        direction=-per_item(_first_scale(size, found.total, history), free) * free,
         step=torch.ones_like(found.total),
-        refused=torch.zeros_like(found.total),
-        accepted=torch.zeros_like(found.total),
+        refused=zeros,
+        accepted=zeros,
         past=found.total[:, None].repeat(1, STALL_STEPS),
-        s=zeros,
-        y=zeros.clone(),
-        rho=found.total.new_zeros(batch, HISTORY),
-        scale=found.total.new_zeros(batch, HISTORY),
+        history=history,
     )
 
 
-def _first_scale(x: Tensor, loss: Tensor, free: Tensor) -> Tensor:
+def _first_scale(size: Tensor, loss: Tensor, history: History) -> Tensor:
     """A multiple of the gradient to step by when nothing is known of the curvature.
 
     The step that would bring a linear loss to zero, bounded by the size of x.
     """
-    norm = dot(free, free).clamp_min(1e-300)
-    longest = FIRST_STEP * (dot(x, x) / norm).sqrt()
+    norm = history.gradient_square.clamp_min(1e-300)
+    longest = FIRST_STEP * (size / norm).sqrt()
     return torch.minimum(loss.abs() / norm, torch.where(longest > 0, longest, 1 / norm.sqrt()))
 
 
-def _verdicts(state: _State, spent: bool) -> list[str | None]:
-    """Why each item stops now, or None."""
-    gained = state.past[:, 0] - state.loss
-    stalled = (state.accepted >= max(STALL_STEPS, HISTORY)) & (gained <= STALL_SHARE * state.past[:, 0].abs())
-    finite = torch.isfinite(state.loss)
-    verdicts: list[str | None] = []
-    for ok, refused, still in zip(finite.tolist(), state.refused.tolist(), stalled.tolist(), strict=True):
-        if not ok:
-            verdicts.append("diverged")
-        elif refused >= MAX_REFUSED:
-            verdicts.append("line_search")
-        elif still:
-            verdicts.append("converged")
-        else:
-            verdicts.append("budget" if spent else None)
-    return verdicts
-
-
 def _leave(
-    state: _State, problem: Problem, reasons: list[str | None], evaluations: int, solutions: dict[int, Solution]
+    state: _State, problem: Problem, all_of_them: bool, solutions: dict[int, Solution], out_of_time: bool
 ) -> tuple[_State, Problem]:
-    """Take the items that stop out of the batch."""
-    if not any(reasons):
+    """Take the items that have their verdict, or all, out of the batch."""
+    told = torch.stack([v.double() for v in (state.verdict, state.item, state.evaluations, state.content, state.style)])
+    verdicts, items, evaluations, contents, styles = told.tolist()
+    leaving = [n for n, verdict in enumerate(verdicts) if all_of_them or verdict != GOING]
+    if not leaving:
         return state, problem
-    for n, reason in enumerate(reasons):
-        if reason is not None:
-            losses = float(state.content[n]), float(state.style[n])
-            solutions[int(state.item[n])] = Solution(state.x[n].clone(), *losses, evaluations, reason)
-    keep = torch.tensor([n for n, reason in enumerate(reasons) if reason is None], dtype=torch.long)
-    return state.select(keep), problem.select(keep.to(state.x.device))
+    for n in leaving:
+        reason = "time" if out_of_time and verdicts[n] == GOING else REASONS[int(verdicts[n])]
+        solutions[int(items[n])] = Solution(state.x[n].clone(), contents[n], styles[n], int(evaluations[n]), reason)
+    keep = torch.tensor([n for n in range(len(verdicts)) if n not in leaving], dtype=torch.long, device=state.x.device)
+    return state.select(keep), problem.select(keep)
 
 
 def _moved(x: Tensor, direction: Tensor, step: Tensor, nonnegative: bool) -> Tensor:
-    moved = x + per_item(step, x) * direction
-    return moved.clamp_min(0) if nonnegative else moved
+    moved = torch.addcmul(x, per_item(step, x), direction)
+    return moved.clamp_min_(0) if nonnegative else moved
 
 
 def _free(x: Tensor, gradient: Tensor, nonnegative: bool) -> Tensor:
@@ -146,24 +149,29 @@ def _free(x: Tensor, gradient: Tensor, nonnegative: bool) -> Tensor:
     return torch.where((x > 0) | (gradient < 0), gradient, 0) if nonnegative else gradient
 
 
-def _judge(state: _State, trial: Tensor, found: Evaluation, slot: int, nonnegative: bool) -> None:
-    """Accept or refuse the trial step of each item, and find its next direction and step."""
-    moved = trial - state.x
+def _judge(state: _State, trial: Tensor, found: Evaluation, nonnegative: bool) -> None:
+    """Accept or refuse the trial step of each item that is going, and find its next direction, step and verdict."""
+    going = state.verdict == GOING
+    moved, change = trial - state.x, found.gradient - state.gradient
     slope = dot(state.gradient, moved)
-    ok = torch.isfinite(found.total) & (found.total <= state.loss + ARMIJO * slope) & (slope < 0)
-    _remember(state, moved, found.gradient - state.gradient, ok, slot)
-    shorter = _shorter(state.step, state.loss, found.total, slope)
-    state.step = torch.where(ok, torch.ones_like(state.step), shorter)
-    state.refused = torch.where(ok, 0, state.refused + 1)
+    ok = going & torch.isfinite(found.total) & (found.total <= state.loss + ARMIJO * slope) & (slope < 0)
+    state.step = torch.where(ok, 1.0, _shorter(state.step, state.loss, found.total, slope))
+    state.evaluations = state.evaluations + going
+    state.refused = torch.where(ok, 0, state.refused + going)
     state.accepted = state.accepted + ok
     state.past = torch.where(ok[:, None], torch.cat([state.past[:, 1:], state.loss[:, None]], 1), state.past)
-    wide = per_item(ok, trial).bool()
-    state.x = torch.where(wide, trial, state.x)
-    state.gradient = torch.where(wide, found.gradient, state.gradient)
-    for name in ("content", "style"):
-        setattr(state, name, torch.where(ok, getattr(found, name), getattr(state, name)))
-    state.loss = torch.where(ok, found.total, state.loss)
-    state.direction = torch.where(wide, _direction(state, slot, nonnegative), state.direction)
+    for name, new in (
+        ("x", trial),
+        ("gradient", found.gradient),
+        ("content", found.content),
+        ("style", found.style),
+        ("loss", found.total),
+    ):
+        setattr(state, name, pick(ok, new, getattr(state, name)))
+    free = _free(state.x, state.gradient, nonnegative)
+    state.history.remember(moved.flatten(1), change.flatten(1), free.flatten(1), ok)
+    state.direction = pick(ok, _direction(state, free, nonnegative), state.direction)
+    state.verdict = _verdict(state)
 
 
 def _shorter(step: Tensor, loss: Tensor, found: Tensor, slope: Tensor) -> Tensor:
@@ -173,39 +181,17 @@ def _shorter(step: Tensor, loss: Tensor, found: Tensor, slope: Tensor) -> Tensor
     return step * share
 
 
-def _remember(state: _State, s: Tensor, y: Tensor, ok: Tensor, slot: int) -> None:
-    """Store a step whose curvature is positive; leave the slot empty for an item that has none to store."""
-    curvature, size = dot(s, y), dot(y, y)
-    good = ok & (curvature > 1e-10 * size) & (size > 0)
-    wide = per_item(good, s).bool()
-    # where, not a product: what is refused may be infinite, and 0 times infinity is not 0.
-    state.s[:, slot] = torch.where(wide, s, 0)
-    state.y[:, slot] = torch.where(wide, y, 0)
-    state.rho[:, slot] = torch.where(good, 1 / torch.where(good, curvature, 1), 0)
-    state.scale[:, slot] = torch.where(good, curvature / torch.where(good, size, 1), 0)
-
-
-def _direction(state: _State, slot: int, nonnegative: bool) -> Tensor:
+def _direction(state: _State, free: Tensor, nonnegative: bool) -> Tensor:
     """Minus the inverse Hessian's estimate times the gradient; downhill for sure."""
-    free = _free(state.x, state.gradient, nonnegative)
-    order = [(slot - k) % HISTORY for k in range(HISTORY)]  # newest first
-    q, alphas = free, {}
-    for k in order:
-        alphas[k] = state.rho[:, k] * dot(state.s[:, k], q)
-        q = q - per_item(alphas[k], q) * state.y[:, k]
-    q = per_item(_scale(state, order, free), q) * q
-    for k in reversed(order):
-        beta = state.rho[:, k] * dot(state.y[:, k], q)
-        q = q + per_item(alphas[k] - beta, q) * state.s[:, k]
-    direction = -torch.where(free != 0, q, 0) if nonnegative else -q
-    downhill = per_item(dot(direction, free) < 0, direction).bool()
-    steepest = -per_item(_first_scale(state.x, state.loss, free), free) * free
-    return torch.where(downhill, direction, steepest)
+    first = _first_scale(state.size, state.loss, state.history)
+    found = state.history.direction(first).reshape(free.shape)
+    if nonnegative:
+        found = torch.where(free != 0, found, 0)
+    return pick(dot(found, free) < 0, found, -per_item(first, free) * free)
 
 
-def _scale(state: _State, order: list[int], free: Tensor) -> Tensor:
-    """s.y / y.y of the newest step in the history; where that is empty, the scale of a first step."""
-    scale = _first_scale(state.x, state.loss, free)
-    for k in reversed(order):  # the newest is written last
-        scale = torch.where(state.rho[:, k] > 0, state.scale[:, k], scale)
-    return scale
+def _verdict(state: _State) -> Tensor:
+    gained = state.past[:, 0] - state.loss
+    stalled = (state.accepted >= max(STALL_STEPS, LENGTH)) & (gained <= STALL_SHARE * state.past[:, 0].abs())
+    now = torch.where(stalled, CONVERGED, torch.where(state.refused >= MAX_REFUSED, LINE_SEARCH, GOING))
+    return torch.where(state.verdict == GOING, now, state.verdict)

@@ -1,9 +1,13 @@
 """What an optimiser is given, tells while it works, and returns."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
+
+from tasks.transfer.reduce import per_item
 
 STALL_STEPS = 6
 STALL_SHARE = 2e-4
@@ -51,18 +55,29 @@ class Solution:
     content: float
     style: float
     evaluations: int
-    stop_reason: str  # budget, converged, line_search, diverged
+    stop_reason: str  # budget, time, converged, line_search, diverged
 
     @property
     def diverged(self) -> bool:
         return self.stop_reason == "diverged"
 
 
-def record_of(number: int, active: Tensor, found: Evaluation) -> Record:
-    return Record(
-        number,
-        tuple(active.tolist()),
-        tuple(found.total.tolist()),
-        tuple(found.content.tolist()),
-        tuple(found.style.tolist()),
-    )
+def records_of(seen: list[tuple[int, Tensor, Evaluation]]) -> Generator[Record, bool | None, bool | None]:
+    """A record for each evaluation: its number, the items in it (-1: not one) and what was found.
+
+    One wait for the device for all. Returns whether the caller has sent True.
+    """
+    columns = [torch.stack([item.double(), e.total, e.content, e.style]) for _, item, e in seen]
+    found, sizes = torch.cat(columns, 1).cpu(), [len(item) for _, item, _ in seen]
+    ended = None
+    for (number, *_), each in zip(seen, torch.split(found, sizes, 1), strict=True):
+        items, total, content, style = each[:, each[0] >= 0].tolist()
+        ended = (yield Record(number, tuple(map(int, items)), tuple(total), tuple(content), tuple(style))) or ended
+    return ended
+
+
+def pick(ok: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """`new` for the items that are ok, else `old`; without a copy where that is known without a wait for a device."""
+    if ok.device.type == "cpu" and len(ok) == 1:
+        return new if bool(ok) else old
+    return torch.where(per_item(ok, new).bool(), new, old)

@@ -164,17 +164,21 @@ def test_a_folder_of_parquet_files_is_one_manifest(tmp_path):
     assert [pair.manifest_row for pair in manifest.pairs(Parameters())] == [0, 1]
 
 
-def test_one_entry_in_styles_is_a_style_and_several_are_not_yet(read):
+def test_entries_in_styles_are_styles_with_their_slices_and_weights(read):
     kind = pa.list_(
         pa.struct([("uri", pa.string()), ("start", pa.float64()), ("seconds", pa.float64()), ("weight", pa.float64())])
     )
     one = {"uri": "s.wav", "start": 1.0, "seconds": 2.0, "weight": 0.5}
     rows = [{"pair_id": "a", "content_uri": "a.wav"}, {"pair_id": "b", "content_uri": "a.wav"}]
-    manifest = read(rows, styles=pa.array([[one], [one, one]], kind))
-    good, bad = manifest.pairs(Parameters())
-    assert (good.style.start, good.style.seconds, good.style.weight) == (1.0, 2.0, 0.5)
-    assert not good.faults
-    assert "one style a pair" in bad.error().message
+    other = {"uri": "t.wav", "start": None, "seconds": None, "weight": None}
+    manifest = read(rows, styles=pa.array([[one], [one, other]], kind))
+    single, both = manifest.pairs(Parameters())
+    assert (single.style.start, single.style.seconds, single.style.weight) == (1.0, 2.0, 0.5)
+    assert [(i.role, i.uri.rsplit("/", 1)[-1], i.weight) for i in both.inputs[1:]] == [
+        ("style", "s.wav", 0.5), ("style", "t.wav", 1.0),
+    ]  # fmt: skip
+    assert not single.faults
+    assert not both.faults
 
 
 def test_tags_and_seed_reach_the_pair(read):

@@ -34,14 +34,18 @@ def test_parameters_read_back_from_their_own_json():
         ({"content_weight": "0.5"}, "valid number"),
         ({"n_fft": True}, "valid integer"),
         ({"n_fft": 2048.5}, "valid integer"),
-        ({"hop_length": 0}, "greater than or equal to 64"),
-        ({"hop_length": 1024}, "is not a quarter"),
-        ({"hop_length": 500}, "is not a quarter"),
+        ({"hop_length": -1}, "greater than or equal to 0"),
+        ({"hop_length": 512}, "needs an n_fft"),
+        ({"n_fft": 2048, "hop_length": 1024}, "is not a quarter"),
+        ({"n_fft": 2048, "hop_length": 500}, "is not a quarter"),
+        ({"n_fft": 258}, "has no quarter"),
+        ({"sample_rate": 4000}, "below 8000 Hz"),
+        ({"strength": 1.5}, "less than or equal to 1"),
         ({"widths": []}, "at least 1"),
         ({"widths": [2, 2]}, "names a width twice"),
         ({"widths": [0]}, "greater than or equal to 1"),
         ({"features": "conv"}, "takes one width"),
-        ({"features": "vgg19"}, "'kernel' or 'conv'"),
+        ({"features": "vgg19"}, "'kernel', 'conv' or 'vgg'"),
         ({"seed": 2**63}, "less than"),
         ({"seed": -1}, "greater than or equal to 0"),
         ({"contnet_weight": 1}, "did you mean 'content_weight'?"),
@@ -56,7 +60,7 @@ def test_a_wrong_parameter_is_named_with_its_bound(values, word):
 
 def test_every_problem_is_named_at_once():
     with pytest.raises(ParamsInvalid) as caught:
-        checked({"content_weight": -1, "n_fft": 1, "nonsense": 2})
+        checked({"content_weight": -1, "n_fft": -2, "nonsense": 2})
     assert {value.split()[0] for value, _, _ in caught.value.problems} == {"content_weight", "n_fft", "nonsense"}
 
 

@@ -13,9 +13,10 @@ def settings():
     def _settings(**changes):
         values = {
             "sample_rate": 8_000, "n_fft": 512, "hop_length": 128, "features": "kernel", "widths": (2, 8),
-            "filters": 64, "content_weight": 0.01, "start": "content", "optimiser": "lbfgs",
-            "spectrogram_evaluations": 12,
+            "filters": 64, "rhythm_weight": 0.0, "strength": 1.0, "content_weight": 0.01, "start": "content",
+            "style_seconds_max": 30.0, "optimiser": "lbfgs", "spectrogram_evaluations": 12,
             "phase_method": "fast_griffinlim", "phase_start": "content", "phase_iterations": 4, "refine_evaluations": 8,
+            "refine_seconds": 0.0,
         }  # fmt: skip
         return Settings(**values | changes)
 

@@ -3,7 +3,8 @@
 import torch
 
 from tasks.clips import synthesise
-from tasks.transfer.pipeline import Item, transfer
+from tasks.transfer.item import Item, Style
+from tasks.transfer.pipeline import transfer
 
 CPU = torch.device("cpu")
 RATE = 8_000
@@ -14,7 +15,7 @@ def clip(name, seconds=1.0, rate=RATE):
 
 
 def item(content="pluck", style="drums", seconds=1.0, style_seconds=1.0, seed=0):
-    return Item(clip(content, seconds), clip(style, style_seconds), seed)
+    return Item(clip(content, seconds), (Style(clip(style, style_seconds)),), seed)
 
 
 def outcomes(items, settings, device=CPU):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -5,7 +7,9 @@ from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
 from tasks.transfer.buckets import batch_key, bytes_per_item, minimum_samples, padded_frames
-from tasks.transfer.pipeline import Item, transfer
+from tasks.transfer.item import Item, Style
+from tasks.transfer.judge import relative_losses
+from tasks.transfer.pipeline import transfer
 from tasks.transfer.spectrogram import frames_of
 from tests.tasks.transfer.sounds import CPU, clip, item, outcomes
 
@@ -21,7 +25,7 @@ MATES = [
 @pytest.mark.parametrize("features", ["kernel", "conv"])
 def test_a_pair_alone_and_in_any_batch_is_the_same_bit_for_bit(settings, threads, features):
     wanted = settings(features=features, widths=(2, 8) if features == "kernel" else (4,))
-    mates = MATES if features == "kernel" else [Item(i.content, i.style, 1) for i in MATES]
+    mates = MATES if features == "kernel" else [replace(mate, seed=1) for mate in MATES]
     alone = [outcomes([mate], wanted)[0] for mate in mates]
     together = outcomes(mates, wanted)
     backwards = outcomes(mates[::-1], wanted)[::-1]
@@ -117,14 +121,60 @@ def test_the_shortest_input_has_one_patch_of_the_widest_width(settings):
     wanted = settings(widths=(2, 32))
     shortest = minimum_samples(wanted)
     assert frames_of(shortest, wanted.hop_length) >= 32
-    [found] = outcomes([Item(clip("pluck", 1.0)[:shortest], clip("drums", 1.0)[:shortest], 0)], wanted)
+    [found] = outcomes([Item(clip("pluck", 1.0)[:shortest], (Style(clip("drums", 1.0)[:shortest]),))], wanted)
     assert torch.isfinite(found.waveform).all()
 
 
-def test_the_memory_of_a_pair_grows_with_its_length(settings):
-    lengths = [bytes_per_item(8_000 * n, 8_000, settings()) for n in (1, 2, 4)]
-    assert lengths == sorted(lengths)
-    assert batch_key(8_000, 8_000, settings(), 0) == batch_key(8_010, 8_000, settings(), 5)
+def test_the_memory_of_an_item_grows_with_its_length_up_to_what_represents_a_long_style(settings):
+    def lasting(seconds, style_seconds=1.0):
+        return Item(torch.zeros(int(8_000 * seconds)), (Style(torch.zeros(int(8_000 * style_seconds))),))
+
+    sizes = [bytes_per_item(lasting(n), settings()) for n in (1, 2, 4)]
+    assert sizes == sorted(sizes)
+    assert batch_key(lasting(1), settings()) == batch_key(replace(lasting(1.001), seed=5), settings())
+    long, longer = (bytes_per_item(lasting(1, n), settings(style_seconds_max=4.0)) for n in (60, 600))
+    assert long == longer
+
+
+def test_at_strength_nothing_the_content_comes_out_as_it_went_in(settings):
+    one = item()
+    [found] = outcomes([one], settings(strength=0.0))
+    assert torch.equal(found.waveform, one.content)
+    assert found.evaluations == 0
+
+
+def test_equal_strengths_move_different_pairs_equally_far(settings):
+    for strength in (0.3, 0.7):
+        wanted = settings(strength=strength, spectrogram_evaluations=60, refine_evaluations=60, phase_iterations=16)
+        for one in (item("pluck", "drums", 1.5, 1.5), item("flute", "bells", 1.5, 1.5)):
+            [found] = outcomes([one], wanted)
+            before, after = (relative_losses(w, one, wanted)[1] for w in (one.content, found.waveform))
+            # The target lies there exactly; what the content's weight and the phase keep back is a twentieth.
+            assert 1 - (after / before) ** 0.5 == pytest.approx(strength, abs=0.05)
+
+
+def test_two_styles_draw_to_both_by_their_weights(settings):
+    both = [Style(clip("drums", 1.5), 3.0), Style(clip("bells", 1.5), 1.0)]
+    wanted, losses = settings(spectrogram_evaluations=60, refine_evaluations=0), {}
+    for weights in ((3.0, 1.0), (1.0, 3.0)):
+        styles = tuple(Style(style.samples, weight) for style, weight in zip(both, weights, strict=True))
+        [found] = outcomes([Item(clip("pluck", 1.5), styles)], wanted)
+        losses[weights] = [relative_losses(found.waveform, Item(clip("pluck", 1.5), (s,)), wanted)[1] for s in both]
+    assert losses[3.0, 1.0][0] < losses[1.0, 3.0][0]
+    assert losses[3.0, 1.0][1] > losses[1.0, 3.0][1]
+
+
+def test_without_a_content_weight_only_the_texture_counts(settings):
+    wanted = settings(content_weight=0.0, start="noise", spectrogram_evaluations=60, refine_evaluations=0)
+    [found] = outcomes([item("pluck", "drums", 1.5, 1.5)], wanted)
+    assert found.losses_spectrogram[1] < 0.05 * found.losses_start[1]
+    assert found.losses_spectrogram[0] > 0.2  # nothing keeps it at the content
+
+
+def test_a_budget_of_seconds_ends_the_refine_stage(settings):
+    [found] = outcomes([item()], settings(refine_evaluations=10_000, refine_seconds=1e-6))
+    assert found.stop_reason == "time"
+    assert found.curves["stage"].count("refine") <= 2
 
 
 @pytest.mark.gpu
