@@ -1,5 +1,6 @@
 """What the command line and a flow share while a run goes on: the wish to stop, who listens, the verdict."""
 
+import logging
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 import pandas as pd
+from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 
 from flows.deadline import Deadline
@@ -75,8 +77,15 @@ def current() -> Session:
     return _current or (_under_a_worker() if own else Session())
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not so: Prefect's engine tells a Failed state once more, as an unexpected exception with its traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], FailedRun))
+
+
 def _under_a_worker() -> Session:
     """A process of its own for one flow run: it ends soon after its verdict, whether the API hears of it or not."""
+    for name in ("prefect.flow_runs", "prefect.engine"):
+        logging.getLogger(name).addFilter(_is_news)
     return Session(on_verdict=lambda end, pairs: Deadline().arm(SECONDS_AFTER_VERDICT, end.exit_code))
 
 

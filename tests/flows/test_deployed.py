@@ -20,7 +20,7 @@ from prefect.states import Cancelling, Scheduled
 from tasks.audio import encode
 from tasks.clips import synthesise
 from tasks.layout import Layout
-from tasks.results import read_end, read_runs
+from tasks.results import read_end, read_results, read_runs
 from tasks.store import join, open_store
 from tasks.verify import verify
 from tests.flows.conftest import QUICK
@@ -51,7 +51,7 @@ class Place:
             for n, content in enumerate(contents)
         ]
         self.store.create(join(self.uri, f"{name}-{NIGHT}.parquet"), pd.DataFrame(rows).to_parquet())
-        options = {"shard_pairs": shard_pairs, "threads": 1, **more.pop("options", {})}
+        options = {"shard_pairs": shard_pairs, "device": "cpu", "threads": 1, **more.pop("options", {})}
         return {
             "manifest": join(self.uri, f"{name}-{{night}}.parquet"), "root": join(self.uri, name),
             "parameters": params or QUICK, "options": options, **more,
@@ -217,6 +217,8 @@ def test_logs_carry_run_shard_and_pair_and_end_with_the_verdict(server, place, n
     wait_for(lambda: any(told in line for line in server.logs(night)), "the log of a pair", 30)
     verdict = f"run {run_id}: 2 of 3 pairs done; 1 failed: 1 input_missing"
     wait_for(lambda: verdict in server.logs(night), "the verdict in the log", 30)
+    # Prefect's engine has a traceback for every Failed state; that is no news behind a verdict.
+    assert not [line for line in server.logs(night) if "Traceback" in line]
 
 
 def test_a_rerun_from_the_form_computes_what_is_left_with_one_parameter_changed(server, place, night):
@@ -227,6 +229,9 @@ def test_a_rerun_from_the_form_computes_what_is_left_with_one_parameter_changed(
     root = Layout(join(place.uri, "night"))
     assert [run.night for run in read_runs(place.store, root)] == [NIGHT, NIGHT]
     assert list(verify(place.store, root)) == []
+    rows = read_results(place.store, root)
+    weights = {row.pair_id: json.loads(row.params)["content_weight"] for row in rows[rows.status == "ok"].itertuples()}
+    assert weights == {"p0": 0.01, "p1": 0.5, "p2": 0.01}
 
 
 def test_a_value_out_of_bounds_is_refused_with_its_bound_and_nothing_is_created(server, place):
@@ -275,6 +280,4 @@ def test_a_second_run_is_cancelled_while_the_first_goes_on_and_a_cancel_commits_
     assert end.reasons == {"preempted": 4 - end.counts["ok"]}
     assert 0 < end.counts["ok"] < 4
     assert server.end_of(first).type.value == "CANCELLED"
-    again = server.end_of(server.start("rerun", {"root": join(place.uri, "cancel")}))
-    assert again.type.value == "COMPLETED"
     assert list(verify(place.store, Layout(join(place.uri, "cancel")))) == []
