@@ -7,6 +7,7 @@ with GRAMOPHONE_S3_ENDPOINT where it is not AWS, and credentials as for any AWS 
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -24,6 +25,10 @@ from tests.servers import (
     prefect_server_at,
     s3_server_at,
 )
+
+# Packages are compiled once and not by each of a few hundred processes, which then start in half the time.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Before prefect is imported anywhere: its settings are read then, and children inherit them.
 PORT = free_port()

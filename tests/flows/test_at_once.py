@@ -7,6 +7,7 @@ from tasks.results import read_results
 from tasks.standing import across_runs, standing
 from tasks.store import open_store
 from tasks.verify import verify
+from tests.flows.conftest import PATIENCE_SECONDS
 
 
 @pytest.mark.parametrize("kind", [pytest.param("folder", marks=pytest.mark.chaos), "bucket"])
@@ -20,7 +21,7 @@ def test_two_runs_of_one_manifest_at_once_are_exact(desk, request, kind):
     root = f"file://{desk.folder}/at-once" if kind == "folder" else f"{request.getfixturevalue('s3_server')}/at-once"
     runs = [desk.start("run", manifest, "--root", root, "--shard-pairs", "2") for _ in range(2)]
     for run in runs:
-        out, err = run.communicate(timeout=240)
+        out, err = run.communicate(timeout=PATIENCE_SECONDS)
         assert run.returncode == 0, out + err
     store, layout = open_store(root), Layout(root)
     assert list(verify(store, layout)) == []

@@ -2,7 +2,7 @@
 
 
 def test_a_fit_machine_is_said_to_be_fit_in_a_line_for_each_check(desk):
-    said = desk.type("doctor", "--root", "fit", "--device", "cpu")
+    said = desk.ask("doctor", "--root", "fit", "--device", "cpu")
     assert said.code == 0, said.out + said.err
     assert all(line.startswith("ok ") for line in said.out.splitlines())
 

@@ -53,11 +53,11 @@ def night(desk):
     (desk.folder / "picture.wav").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
     (desk.folder / "silent.wav").write_bytes(whole[:44] + bytes(len(whole) - 44))
     desk.manifest(rows())
-    said = {"dry": desk.type("run", "manifest.parquet", "--dry-run", "--json")}
+    said = {"dry": desk.ask("run", "manifest.parquet", "--dry-run", "--json")}
     said["run"] = desk.type("run", "manifest.parquet", "--night", "2026-11-20", "--json")
-    said["undone"] = desk.type("status", "--night", "2026-11-20", "--json")
-    said["first"] = desk.type("status", "--latest", "--json")
-    said["unchanged"] = desk.type("rerun", "--latest", "--json")
+    said["undone"] = desk.ask("status", "--night", "2026-11-20", "--json")
+    said["first"] = desk.ask("status", "--latest", "--json")
+    said["unchanged"] = desk.ask("rerun", "--latest", "--json")
     for name in ("missing", "truncated", "picture", "silent"):
         desk.clip(name, 1.3, "organ")
     mended = [row for row in rows() if row["pair_id"] in ("parameter", "outside")]
@@ -66,10 +66,10 @@ def night(desk):
     twice = {"pair_id": "twice", "content_uri": "content-2.wav", "style_uri": "style.wav", "params": '{"seed": 9}'}
     desk.manifest([*mended, twice], "mended.parquet")
     said["rerun"] = desk.type("rerun", "--latest", "--manifest", "mended.parquet")
-    said["status"] = desk.type("status", "--latest", "--json")
-    said["done"] = desk.type("status", "--night", "2026-11-20")
-    said["no night"] = desk.type("status", "--night", "2026-11-19")
-    said["nothing"] = desk.type("rerun", "--latest")
+    said["status"] = desk.ask("status", "--latest", "--json")
+    said["done"] = desk.ask("status", "--night", "2026-11-20")
+    said["no night"] = desk.ask("status", "--night", "2026-11-19")
+    said["nothing"] = desk.ask("rerun", "--latest")
     desk.manifest([row for row in rows() if row["pair_id"] in GOOD], "good.parquet")
     (desk.folder / "renamed.wav").write_bytes((desk.folder / "content-0.wav").read_bytes())
     renamed = {"pair_id": "renamed", "content_uri": "renamed.wav", "style_uri": "style.wav", "params": None}
@@ -174,10 +174,10 @@ def test_curves_are_named_in_the_results_and_hold_every_evaluation(night, desk):
 
 
 def test_one_figure_of_the_results_is_asked_for_in_sql(night, desk):
-    found = desk.type("metrics", "--json", "--sql", "select status, count(*) n from results group by 1 order by 1")
+    found = desk.ask("metrics", "--json", "--sql", "select status, count(*) n from results group by 1 order by 1")
     assert found.json == [{"status": "failed", "n": 8}, {"status": "ok", "n": 13}]
-    assert desk.type("metrics", "--sql", "select * from read_text('/etc/hostname')").code == 2
-    assert json.loads(desk.type("metrics", "--failed", "--json").out)[0]["status"] == "failed"
+    assert desk.ask("metrics", "--sql", "select * from read_text('/etc/hostname')").code == 2
+    assert json.loads(desk.ask("metrics", "--failed", "--json").out)[0]["status"] == "failed"
 
 
 def test_the_state_in_prefect_says_what_the_exit_code_says(night):
