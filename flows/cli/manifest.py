@@ -7,7 +7,7 @@ import click
 
 from flows.cli import show
 from flows.cli.options import json_option
-from flows.config import settle
+from flows.config import FIELDS, kind_of, parsed, settle
 from tasks.records.reasons import UsageError
 
 
@@ -40,24 +40,35 @@ def manifest() -> None:
 @click.option("--content-seconds", type=float, help="Length of every content's slice, seconds.")
 @click.option("--style-start", type=float, help="Start of every style's slice, seconds.")
 @click.option("--style-seconds", type=float, help="Length of every style's slice, seconds.")
+@click.option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    metavar="NAME=V1,V2,...",
+    help="A row of each pair for each value of a parameter (`gramophone run --help` lists them), the entries of a list "
+    "joined by +; may be given again, for every combination.",
+)
 def build(
     content_dir: Path,
     style_dir: Path,
     pairing: Literal["zip", "product"],
     out: Path,
     overwrite: bool,
+    sweeps: tuple[str, ...],
     **slices: float | None,
 ) -> None:
     """Build a manifest from the audio below CONTENT_DIR and STYLE_DIR."""
     import pyarrow.parquet as pq
 
     from tasks.manifest.build import build as table_of
+    from tasks.manifest.sweep import choices
 
     if out.exists() and not overwrite:
         raise UsageError(f"{out} is there already; choose another name, or say --overwrite.")
     if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is not a folder.")
-    table = table_of(content_dir, style_dir, pairing, out, slices)
+    chosen = choices([_sweep(text) for text in sweeps], settle({}).parameters)
+    table = table_of(content_dir, style_dir, pairing, out, slices, chosen)
     pq.write_table(table, out)
     click.echo(f"{out}: {table.num_rows} pairs; next: gramophone manifest validate {out} --probe")
 
@@ -106,3 +117,17 @@ def validate(manifest: str, probe: bool, allow: tuple[str, ...], as_json: bool) 
     wrong = len({fault.row for fault in faults})
     click.echo(f"{uri}: {len(read)} rows, {wrong} of them wrong" if wrong else f"{uri}: {len(read)} rows, none wrong")
     return 1 if faults else 0
+
+
+def _sweep(text: str) -> tuple[str, list[Any]]:
+    """A parameter and its values; what nobody knows stays text, for the check."""
+    name, equals, values = text.partition("=")
+    name = name.strip().replace("-", "_")
+    if not equals:
+        raise UsageError(f"--sweep {text}: write NAME=VALUE,VALUE.")
+    parts = [part.strip() for part in values.split(",") if part.strip()]
+    if name not in FIELDS:
+        return name, parts
+    if kind_of(FIELDS[name]) is tuple:
+        parts = [part.replace("+", ",") for part in parts]
+    return name, [parsed(FIELDS[name], part) for part in parts]

@@ -1,8 +1,9 @@
 """Build a manifest from two folders of audio, and probe the audio that one names."""
 
+import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from tasks.audio import AudioInfo, probe
 from tasks.manifest.read import Manifest
+from tasks.manifest.sweep import Choice
 from tasks.overrides import shown
 from tasks.records import schema
 from tasks.records.pair import Fault
@@ -35,14 +37,20 @@ def audio_files(folder: Path) -> list[Path]:
 
 
 SLICES = ("content_start", "content_seconds", "style_start", "style_seconds")
+LONGEST_NAME = 120  # of a pair_id's 128: the rest is for a number
 
 
 def build(
-    contents: Path, styles: Path, pairing: Literal["zip", "product"], out: Path, slices: Mapping[str, float | None]
+    contents: Path,
+    styles: Path,
+    pairing: Literal["zip", "product"],
+    out: Path,
+    slices: Mapping[str, float | None],
+    choices: Sequence[Choice] = (Choice({}),),
 ) -> pa.Table:
-    """A manifest table of every content with its style (zip) or with every style (product).
+    """A manifest table of every content with its style (zip) or with every style (product), by every choice.
 
-    `slices` gives every row the same slice, by the manifest's columns.
+    `slices` gives every row the same slice, by the manifest's columns; `choices` are those of its sweeps.
 
     URIs are relative to the folder of `out` where they lie below it, so that the folder can be moved.
     Raises UsageError where zip finds different numbers of files.
@@ -56,11 +64,16 @@ def build(
     pairs = zip(left, right, strict=True) if pairing == "zip" else product(left, right)
     given = {name: value for name, value in slices.items() if value is not None}
     rows: list[dict[str, Any]] = []
+    names: set[str] = set()
     taken: set[str] = set()
     for content, style in pairs:
-        name = _unique(f"{_name(content)}-x-{_name(style)}", taken)
-        rows.append({"pair_id": name, "content_uri": _uri(content, out), "style_uri": _uri(style, out)} | given)
-    return schema.table_of(rows, schema.MANIFEST).select(["pair_id", "content_uri", "style_uri", *given])
+        name = _unique(f"{_name(content)}-x-{_name(style)}", names)
+        uris = {"content_uri": _uri(content, out), "style_uri": _uri(style, out)}
+        for choice in choices:
+            chosen = {"params": json.dumps(choice.params)} if choice.params else {}
+            pair_id = _unique(name[: LONGEST_NAME - len(choice.suffix)] + choice.suffix, taken)
+            rows.append({"pair_id": pair_id} | uris | given | chosen)
+    return schema.table_of(rows, schema.MANIFEST).select(list(rows[0]))
 
 
 def _name(path: Path) -> str:
@@ -69,7 +82,7 @@ def _name(path: Path) -> str:
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    name, number = name[:120], 1
+    name, number = name[:LONGEST_NAME], 1
     candidate = name
     while candidate in taken:
         number += 1

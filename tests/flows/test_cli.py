@@ -1,5 +1,6 @@
 """The command line as people meet it: help, wrong flags, one pair from two files."""
 
+import json
 import subprocess
 import sys
 from importlib.metadata import version
@@ -88,6 +89,9 @@ def test_every_entrypoint_loads_without_a_placeholder(entrypoint):
         (["rerun", "--latest", "--set", "content_weight"], "NAME=VALUE"),
         (["restyle", "a.wav", "b.wav", "-o", "out.aac"], ".flac, .wav, .ogg, .mp3"),
         (["manifest", "build", "empty", "nowhere"], "no audio in"),
+        (["manifest", "build", "empty", "empty", "--sweep", "strength"], "NAME=VALUE,VALUE"),
+        (["manifest", "build", "empty", "empty", "--sweep", "strenght=1"], "did you mean 'strength'?"),
+        (["manifest", "build", "empty", "empty", "--sweep", "strength=0.5,2"], "strength 2: "),
     ],
 )
 def test_what_is_typed_wrong_ends_with_2_and_a_word_that_helps(desk, arguments, words):
@@ -144,6 +148,25 @@ def test_a_manifest_is_built_of_two_folders_and_validated(desk):
     assert len(good.json["audio"]) == 4
     zipped = desk.ask("manifest", "build", "tunes", "textures", "--pair", "zip", "-o", "zip.parquet")
     assert len(pd.read_parquet(desk.folder / "zip.parquet")) == 2, zipped.err
+
+
+def test_a_sweep_is_a_manifest_with_a_row_for_every_combination(desk):
+    for folder, kind in (("melody", "pluck"), ("weather", "drums")):
+        (desk.folder / folder).mkdir()
+        desk.clip(f"{folder}/{kind}", 1.0, kind)
+    sweeps = ("--sweep", "strength=0.25,1", "--sweep", "widths=11,2+8+32")
+    built = desk.ask("manifest", "build", "melody", "weather", *sweeps, "-o", "swept.parquet")
+    assert built.code == 0, built.err
+    frame = pd.read_parquet(desk.folder / "swept.parquet")
+    assert [json.loads(text) for text in frame.params] == [
+        {"strength": 0.25, "widths": [11]},
+        {"strength": 0.25, "widths": [2, 8, 32]},
+        {"strength": 1, "widths": [11]},
+        {"strength": 1, "widths": [2, 8, 32]},
+    ]
+    assert frame.pair_id[1] == "pluck-x-drums-strength0.25-widths2.8.32"
+    good = desk.ask("manifest", "validate", "swept.parquet", "--json")
+    assert good.code == 0, good.out
 
 
 def test_probing_names_every_file_that_will_fail(desk):
