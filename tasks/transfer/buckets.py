@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 
+from tasks.transfer.features.vgg import COLUMN
 from tasks.transfer.item import Item
 from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import frames_of
@@ -40,15 +41,17 @@ def style_bucket(samples: int, settings: Settings) -> int:
 
 
 def batch_key(item: Item, settings: Settings) -> Hashable:
-    """Items with equal keys (and settings) may share a batch. A bank of filters is drawn from the item's seed."""
+    """Items with equal keys (and settings) may share a batch, and the filters that are drawn or given for it."""
     drawn = item.seed if settings.features != "kernel" else None
+    filters = item.checkpoint.sha256 if item.checkpoint else drawn
     styles = tuple(style_bucket(len(style.samples), settings) for style in item.styles)
-    return bucket_of(len(item.content), settings), styles, drawn
+    return bucket_of(len(item.content), settings), styles, filters
 
 
 def minimum_samples(settings: Settings) -> int:
-    """The shortest input: one patch of the widest width."""
-    return max((max(settings.widths) - 1) * settings.hop_length, settings.n_fft // 2) + 1
+    """The shortest input: one patch of the widest width, or one column of every layer."""
+    frames = COLUMN if settings.features == "vgg" else max(settings.widths)
+    return max((frames - 1) * settings.hop_length, settings.n_fft // 2) + 1
 
 
 def bytes_per_item(item: Item, settings: Settings) -> int:

@@ -1,6 +1,7 @@
 """One problem of a batch: a piece of content, the styles that it is to take on, and a seed."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -14,9 +15,21 @@ class Style:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """Weights of a trained network by name. Equal digests are equal weights."""
+
+    sha256: str
+    weights: Mapping[str, Tensor] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
 class Item:
-    """content: mono signal at the sample rate, (samples,) float32. At least one style."""
+    """content: mono signal at the sample rate, (samples,) float32. At least one style.
+
+    `checkpoint` is for the features that are a trained network; None: its weights are drawn from the seed.
+    """
 
     content: Tensor
     styles: tuple[Style, ...]
     seed: int = 0
+    checkpoint: Checkpoint | None = None

@@ -1,6 +1,7 @@
 """Losses of a finished waveform, measured anew: by the objective's own features, and by filters that nobody optimised.
 
-The style loss is the distance to the styles themselves, whatever strength was asked for, so that strengths compare.
+The style loss is the distance to the styles themselves, whatever strength was asked for, so that strengths compare;
+and it is that of the features alone, whatever weight the rhythm had in the objective.
 """
 
 from dataclasses import replace
@@ -47,5 +48,5 @@ def _styles_alone(item: Item, settings: Settings) -> Reference:
 def _losses(waveform: Tensor, reference: Reference, settings: Settings, seed: int) -> tuple[float, float]:
     x = spectrogram_of(waveform, settings, reference.content.shape[1])
     with torch.no_grad():
-        content, style = losses_of(reference, settings, seed)(x)
+        content, style = losses_of(reference, replace(settings, rhythm_weight=0.0), seed)(x)
     return float(content), float(style)

@@ -156,10 +156,10 @@ class Batch:
         return x
 
     def _judge(self, losses: Losses) -> Judge:
-        """(content, style) losses of each item, the style's against the styles themselves and not the blend."""
-        if self.reference.strength < 1:
-            alone = replace(self.reference, strength=1.0)
-            losses = losses_of(alone, self.settings, self.items[0].seed)
+        """(content, style) losses of each item as the judge reports them: of the styles themselves, without rhythm."""
+        if self.reference.strength < 1 or self.settings.rhythm_weight:
+            alone, plain = replace(self.reference, strength=1.0), replace(self.settings, rhythm_weight=0.0)
+            losses = losses_of(alone, plain, self.items[0].seed)
 
         def judge(x: Tensor) -> list[tuple[float, float]]:
             with torch.no_grad():

@@ -19,7 +19,8 @@ def reference_of(items: Sequence[Item], settings: Settings, device: torch.device
     contents = [spectrogram_of(item.content.to(device), settings, bucket) for item in items]
     frames = torch.tensor([frames_of(len(item.content), settings.hop_length) for item in items], device=device)
     styles = tuple(_part(items, n, settings, device) for n in range(len(items[0].styles)))
-    return Reference(torch.cat(contents), frames, styles, settings.strength)
+    given = items[0].checkpoint
+    return Reference(torch.cat(contents), frames, styles, settings.strength, given.weights if given else None)
 
 
 def spectrogram_of(signal: Tensor, settings: Settings, frames: int) -> Tensor:

@@ -1,5 +1,6 @@
 """What a batch is compared with: the content, frame by frame, and the frames whose Gram matrices make up the target."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -52,12 +53,15 @@ class Reference:
     The target's Gram matrix is the mean of those of the `styles`, whose weights sum to 1, blended with the content's
     own: at strength s it lies s of the way from the content to the styles. So equal strengths move all pairs equally
     far, whatever lies between content and style; a weight of the losses would not.
+
+    `weights` are those of a trained network by name, for the kinds that are one; None: drawn from the seed.
     """
 
     content: Tensor
     content_frames: Tensor
     styles: tuple[Part, ...]
     strength: float = 1.0
+    weights: Mapping[str, Tensor] | None = None
 
     def target(self) -> tuple[Part, ...]:
         """The parts of the blend, whose weights sum to 1."""
