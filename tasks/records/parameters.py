@@ -74,7 +74,7 @@ class Parameters(Form):
     )
     optimiser: Literal["lbfgs", "adam"] = Field("lbfgs", description="of the spectrogram and refine stages")
     spectrogram_evaluations: int = Field(
-        72, ge=0, le=10_000, description="budget of the spectrogram stage, evaluations; 0 leaves the stage out"
+        48, ge=0, le=10_000, description="budget of the spectrogram stage, evaluations; 0 leaves the stage out"
     )
     phase_method: Literal["raar", "fast_griffinlim", "griffinlim"] = Field("raar", description="phase iterations")
     phase_start: Literal["content", "style", "random", "estimated", "tree"] = Field(
@@ -82,7 +82,7 @@ class Parameters(Form):
     )
     phase_iterations: int = Field(32, ge=0, le=10_000, description="iterations of the phase stage")
     refine_evaluations: int = Field(
-        64, ge=0, le=10_000, description="budget of the refine stage, evaluations; 0 leaves the stage out"
+        32, ge=0, le=10_000, description="budget of the refine stage, evaluations; 0 leaves the stage out"
     )
     refine_seconds: float = Field(
         0.0, ge=0, le=86_400, description="budget of the refine stage, seconds; 0: none (with one, speed decides)"

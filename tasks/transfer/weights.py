@@ -16,7 +16,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from tasks.transfer.features.conv import variance
-from tasks.transfer.features.kernel import KernelLosses
+from tasks.transfer.features.kernel import gram_totals
+from tasks.transfer.features.patches import window_sums
 from tasks.transfer.item import Item, Style
 from tasks.transfer.references import reference_of
 from tasks.transfer.settings import Settings
@@ -50,8 +51,9 @@ def _relative_to_absolute(content: Tensor, style: Tensor, settings: Settings, fi
     shortest = min(int(reference.content_frames), int((reference.styles[0].run >= 0).sum()))
     if shortest < width:
         raise ValueError(f"width {width} needs {width} frames of content and of style, the shorter one has {shortest}")
-    side = KernelLosses.of(reference, replace(settings, widths=(width,))).sides[width]
-    features, gram = float(side.content_total), float(side.style_total)
+    squares = reference.content[0].square().sum(-1)
+    features = float(window_sums(squares, width)[: int(reference.content_frames) - width + 1].sum())
+    gram = float(gram_totals(reference.styles, (width,))[width])
     if features == 0 or gram == 0:
         raise ValueError("a silent content or style has no relative weight")
     scale = filters * variance(filters, reference.content.shape[-1], width) / 2

@@ -10,7 +10,7 @@ over-fitted, and patches of several widths count alike.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,16 +56,37 @@ def _inverse(norms: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Side:
-    """The constant half of the sums for one width."""
+    """What is constant in the sums for one width. Columns are the patches of [x; target]."""
 
     content_norms: Tensor  # (batch, P)
-    content_total: Tensor  # (batch,) sum of k(c, c)
     content_mask: Tensor  # (batch, P)
-    content_count: Tensor  # (batch,) patches of the content
+    content_unit: Tensor  # (batch, 1): makes the content loss relative, and a mean over the widths
     norms: Tensor  # (batch, Q) of the target's patches
-    weights: Tensor  # (batch, Q) their shares of the target
-    target_total: Tensor  # (batch,) |Gram matrix of the target|^2
-    style_total: Tensor  # (batch,) |Gram matrix of the styles|^2: the unit of the relative loss
+    shares: Tensor  # (batch, columns): of (pi J |p| |q|)^2 in the relative style loss
+    twice: Tensor  # the same, with the columns of x counted twice
+    constant: Tensor  # (batch,) share of the target with itself
+
+    @classmethod
+    def of(cls, reference: Reference, width: int, grams: tuple[Tensor, Tensor], squares: Tensor, count: int) -> "Side":
+        """grams: |Gram matrix|^2 of target and styles; squares: of the target's rows; one of `count` widths."""
+        content_count = reference.content_frames - width + 1
+        inside = mask(content_count, reference.content.shape[1] - width + 1, squares.dtype)
+        content_norms = _norms(_squares(reference.content), width, inside)
+        weights = weights_end_to_end(reference.target(), width)
+        unit = 1 / (grams[1].clamp_min(TINY) * count)
+        number = content_count.to(squares.dtype)[:, None]
+        of_x = (1 / number**2).expand(-1, reference.content.shape[1])
+        shares = [torch.cat([times * of_x, -2 / number * weights], -1) for times in (1, 2)]
+        scale = per_item(unit / math.pi**2, squares)
+        return cls(
+            content_norms,
+            inside,
+            per_item(1 / (total(content_norms * content_norms).clamp_min(TINY) * count), squares),
+            _norms(squares, width, (weights > 0).to(squares.dtype)),
+            scale * shares[0],
+            scale * shares[1],
+            unit * grams[0],
+        )
 
     def select(self, items: Tensor) -> "Side":
         return Side(**{name: value[items] for name, value in vars(self).items()})
@@ -83,26 +104,12 @@ class KernelLosses:
     @classmethod
     def of(cls, reference: Reference, settings: Settings, seed: int = 0) -> "KernelLosses":
         """`seed` is not used: nothing is drawn."""
-        steps, target = patches.plan(settings.widths), reference.target()
+        steps, widths, target = patches.plan(settings.widths), settings.widths, reference.target()
+        grams = gram_totals(target, widths)
+        styles = grams if reference.strength == 1 else gram_totals(reference.styles, widths)
         rows = end_to_end(target)
-        target_totals = _gram_totals(target, steps, settings.widths)
-        pure = target_totals if reference.strength == 1 else _gram_totals(reference.styles, steps, settings.widths)
-        content, squares = _squares(reference.content), _squares(rows)
-        sides = {}
-        for width in settings.widths:
-            count = reference.content_frames - width + 1
-            content_mask = mask(count, content.shape[-1] - width + 1, content.dtype)
-            content_norms, weights = _norms(content, width, content_mask), weights_end_to_end(target, width)
-            sides[width] = Side(
-                content_norms,
-                total(content_norms * content_norms),
-                content_mask,
-                count,
-                _norms(squares, width, (weights > 0).to(squares.dtype)),
-                weights,
-                target_totals[width],
-                pure[width],
-            )
+        squares = _squares(rows)
+        sides = {w: Side.of(reference, w, (grams[w], styles[w]), squares, len(widths)) for w in widths}
         return cls(reference.content, rows, steps, sides)
 
     def select(self, items: Tensor) -> "KernelLosses":
@@ -114,11 +121,11 @@ class KernelLosses:
         return content, style
 
 
-def _gram_totals(parts: tuple[Part, ...], steps: patches.Plan, widths: Iterable[int]) -> dict[int, Tensor]:
+def gram_totals(parts: tuple[Part, ...], widths: Sequence[int]) -> dict[int, Tensor]:
     """|Gram matrix of the parts|^2 for each width. Shape: (batch,) each."""
     rows = end_to_end(parts)
     squares = _squares(rows)
-    inner = patches.diagonal_sums(products(rows, rows.mT), steps)
+    inner = patches.diagonal_sums(products(rows, rows.mT), patches.plan(widths))
     totals = {}
     for width in widths:
         weights = weights_end_to_end(parts, width)
@@ -147,34 +154,30 @@ class _Losses(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, losses: KernelLosses) -> tuple[Tensor, Tensor]:
-        count = len(losses.sides)
         z = torch.cat([x, losses.rows], 1)
-        inner = patches.diagonal_sums(products(x, z.mT), losses.steps)
-        squares, with_content = _squares(x), (x * losses.content).sum(-1)
+        inner = patches.diagonal_sums(_with_itself_first(x, z), losses.steps)
+        squares, with_content = inner[1].diagonal(dim1=1, dim2=2), (x * losses.content).sum(-1)
         content = style = x.new_zeros(len(x), dtype=torch.float64)
         back = {}
         content_own = content_cross = style_own = torch.zeros_like(squares)
         for width, side in losses.sides.items():
             norms = _norms(squares, width, side.content_mask)
-            columns, share, twice = _columns(norms, side, width)
-            unit = 1 / (side.style_total.clamp_min(TINY) * count)
-            scale = per_item(unit / math.pi**2, norms)
+            columns = torch.cat([pad(norms, (0, width - 1)), side.norms], -1)
             kernel = Kernel.of(inner.pop(width), norms, columns)
             slope = kernel.slope.mul_(kernel.value)
             square = kernel.value.mul_(kernel.value)
-            sums = _rows_times(square, share * columns * columns)
-            style = style + total(scale * norms * norms * sums) + unit * side.target_total
+            column_squares = columns * columns
+            sums = _rows_times(square, side.shares * column_squares)
+            style = style + total(norms * norms * sums) + side.constant
             # d/d|p| of k^2 is 2 |p| |q|^2 J (J - c J'): once more by the rows.
-            sums = _rows_times(square.addcmul_(kernel.turned, slope), twice * columns * columns)
-            style_own = style_own + patches.window_sums_back(2 * scale * side.content_mask * sums, width)
-            slope.mul_((2 * scale * norms)[..., None]).mul_((twice * columns)[..., None, :])
-            back[width] = slope
+            sums = _rows_times(square.addcmul_(kernel.turned, slope), side.twice * column_squares)
+            style_own = style_own + patches.window_sums_back(2 * side.content_mask * sums, width)
+            back[width] = slope.mul_((2 * norms)[..., None]).mul_((side.twice * columns)[..., None, :])
             # The content: k(x, x) - 2 k(x, c) + k(c, c) along the time.
             along = patches.window_sums(with_content, width) * side.content_mask
             difference, own, cross = _apart(along, norms, side.content_norms)
-            unit = 1 / (side.content_total.clamp_min(TINY) * count)
-            content = content + unit * total(difference)
-            scale = per_item(unit, norms) * side.content_mask
+            content = content + total(side.content_unit * difference)
+            scale = side.content_unit * side.content_mask
             content_own = content_own + patches.window_sums_back(scale * own, width)
             content_cross = content_cross + patches.window_sums_back(scale * cross, width)
         d = patches.diagonal_sums_back(back, losses.steps)
@@ -191,12 +194,17 @@ class _Losses(torch.autograd.Function):
         return found.addcmul_(x, of_x[..., None]).addcmul_(ctx.content, of_content[..., None]), None
 
 
-def _columns(norms: Tensor, side: Side, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of the patches of [x; target]: norms, weights in the loss, and the weights with x counted twice; (batch, V)."""
-    count = side.content_count.to(norms.dtype)[:, None]
-    columns = torch.cat([pad(norms, (0, width - 1)), side.norms], -1)
-    of_x, of_target = (1 / count**2).expand(-1, norms.shape[-1] + width - 1), -2 / count * side.weights
-    return columns, torch.cat([of_x, of_target], -1), torch.cat([2 * of_x, of_target], -1)
+def _with_itself_first(x: Tensor, z: Tensor) -> Tensor:
+    """x z', where z begins with x, so that a quarter of the first part is known. (batch, T, F), (batch, V, F)."""
+    if x.device.type == "cuda":
+        return products(x, z.mT)
+    frames, half = x.shape[1], x.shape[1] // 2
+    out = x.new_empty(*x.shape[:2], z.shape[1])
+    for found, rows, columns in zip(out, x, z, strict=True):
+        torch.mm(rows[:half], columns.T, out=found[:half])
+        torch.mm(rows[half:], columns[half:].T, out=found[half:, half:])
+        found[half:, :half] = found[:half, half:frames].T
+    return out
 
 
 def _rows_times(matrix: Tensor, vector: Tensor) -> Tensor:

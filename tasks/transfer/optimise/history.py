@@ -43,13 +43,12 @@ class History:
 
     def remember(self, s: Tensor, y: Tensor, gradient: Tensor, taken: Tensor) -> None:
         """A step, for the items that took it, and all newest gradients. Shape: (batch, numbers), taken (batch,)."""
+        new = torch.stack([s, y, gradient], 1)
+        if not _all_on_cpu(taken):  # what is refused may be infinite, and must not reach the Gram matrix
+            new[:, :2] = torch.where(taken[:, None, None], new[:, :2], 0)
         items = torch.arange(len(s), device=s.device)
-        for values, place in ((s, self.slot), (y, self.slot + LENGTH)):
-            # What is refused may be infinite, and is not for the Gram matrix.
-            self.rows[items, place] = values if _all_on_cpu(taken) else torch.where(taken[:, None], values, 0)
-        self.rows[:, -1] = gradient
         places = torch.stack([self.slot, self.slot + LENGTH, torch.full_like(self.slot, 2 * LENGTH)], 1)
-        new = self.rows[items[:, None], places]
+        self._store(items, places, new)
         inner = products(self.rows, new.mT).double()
         self.gram.scatter_(2, places[:, None, :].expand_as(inner), inner)
         self.gram.scatter_(1, places[:, :, None].expand_as(inner.mT), inner.mT)
@@ -57,6 +56,14 @@ class History:
         size = self.gram[items, self.slot + LENGTH, self.slot + LENGTH]
         self.good[items, self.slot] = taken & (curvature > 1e-10 * size) & (size > 0)
         self.slot = (self.slot + taken.long()) % LENGTH
+
+    def _store(self, items: Tensor, places: Tensor, new: Tensor) -> None:
+        if new.device.type == "cpu":  # an assignment by index is slow there
+            for rows, place, values in zip(self.rows, places.tolist(), new, strict=True):
+                for n, value in zip(place, values, strict=True):
+                    rows[n] = value
+        else:
+            self.rows[items[:, None], places] = new
 
     @property
     def gradient_square(self) -> Tensor:
