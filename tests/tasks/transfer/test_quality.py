@@ -3,6 +3,7 @@ import math
 import pytest
 import soxr
 import torch
+import torchaudio
 
 from tasks.transfer import quality
 from tests.tasks.transfer.sounds import clip
@@ -23,6 +24,25 @@ def test_a_full_scale_tone_at_997_hz_has_the_loudness_of_the_standard():
 def test_ten_decibels_less_are_ten_units_less():
     loud, quiet = (quality.loudness_lufs(tone(997, level=level), RATE) for level in (1.0, 10**-0.5))
     assert abs(loud - quiet - 10) < 0.01
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 44_100])
+def test_the_loudness_of_a_long_signal_is_that_of_torchaudio_at_once(rate):
+    noise = 0.1 * torch.randn(20 * rate, generator=torch.Generator().manual_seed(0))
+    noise[5 * rate : 9 * rate] *= 0.01  # below the relative gate
+    noise[12 * rate : 14 * rate] = 0.0  # below the absolute one
+    whole = float(torchaudio.functional.loudness(noise[None], rate))
+    assert quality.loudness_lufs(noise, rate) == pytest.approx(whole, abs=1e-3)  # float32 means on its side
+
+
+def test_the_filters_of_the_loudness_see_a_few_seconds_at_a_time(monkeypatch):
+    seen = []
+    real = torchaudio.functional.treble_biquad
+    monkeypatch.setattr(
+        torchaudio.functional, "treble_biquad", lambda part, *given: seen.append(len(part)) or real(part, *given)
+    )
+    quality.loudness_lufs(tone(997, 30.0), RATE)
+    assert max(seen) < 5 * RATE
 
 
 def test_silence_has_no_loudness_and_a_short_clip_has_one():
