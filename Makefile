@@ -41,7 +41,7 @@ chaos: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench.bench_cli
-	$(BIN)/python -m tests.bench.bench_transfer
+	$(BIN)/python -m tests.bench.results
 	$(BIN)/python -m tests.bench.bench_night
 
 lock: setup

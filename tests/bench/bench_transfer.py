@@ -1,154 +1,191 @@
-"""Our transfer against the published recipe: losses of the written audio, judged by the recipe, and CPU seconds.
+"""Our transfer against the published recipe, by what both have written, and what it cost.
 
-Both run in one process, on the same excerpts, one after the other, with nothing kept between them; decoding and
-levelling of the inputs is not counted, writing and reading back the output is. The judge is the recipe's own loss on
-the very filters that the recipe optimised on and we never saw, and again on filters that neither saw.
+Ours is run afresh with default parameters. The recipe's figures are kept (published.json; ten CPU minutes a pair make
+them anew), and its time is taken again in turns with ours on the first pairs, from some of its evaluations and
+iterations. Decoding and levelling of the inputs is not counted, our writing and reading back is.
 
-    python -m tests.bench.bench_transfer --pairs 2
+    python -m tests.bench.bench_transfer [--pairs 8] [--timed-pairs 2] [--timed-evaluations 15]
+    python -m tests.bench.bench_transfer --device cuda     # pairs a second, on a GPU
 """
 
 import argparse
+import math
+import statistics
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from tasks.audio import decode, encode
-from tasks.records.parameters import Parameters
-from tasks.transfer.pipeline import Item, Outcome, transfer
-from tasks.transfer.settings import Settings
-from tests.bench import music, published
-from tests.bench.table import figure, machine, markdown, spread, verdict
+from tasks.transfer.weights import from_published
+from tests.bench import music, peer, published, sides, throughput
+from tests.bench.judge import Figures, Heard, Judge, heard
+from tests.bench.table import Row, figure, machine, markdown, measures, verdict
 
-LOSS_TARGET = 0.5
-CPU_TARGET = 1 / 50
-SEED = 1
-HELDOUT_SEED = 1_000_003
+COMMAND = "python -m tests.bench.bench_transfer"
+TIMED_PHASE_ITERATIONS = 25
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One side of one pair."""
+class Compared:
+    """One pair, both sides."""
 
-    loss: published.Loss  # of the written audio, on the recipe's own filters
-    heldout: published.Loss  # of the written audio, on filters that nobody optimised on
-    cpu: float  # seconds of the process, all threads
-    wall: float  # seconds
-    remarks: str
+    us: sides.Ours
+    ours: Figures
+    recipe: peer.Recipe
+    weighted: published.Loss  # ours with the recipe's own content weight, on its filters
+    equal: Heard  # ours, at the strength at which its style distance is the recipe's
 
-
-def ours(pair: music.Excerpts, device: torch.device) -> tuple[torch.Tensor, str]:
-    """Our pipeline with its default parameters: waveform (samples,) and what it says about itself."""
-    params = Parameters()
-    settings = Settings(**{f.name: getattr(params, f.name) for f in fields(Settings)})
-    outcome = _returned(pair, settings, device)
-    if outcome.waveform is None:
-        raise SystemExit(f"our transfer of {pair.name} gave no audio: {outcome.stop_reason}")
-    stages = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in outcome.seconds.items())
-    return outcome.waveform, f"{outcome.evaluations} evaluations; {stages}"
+    def ratio(self, name: str) -> float:
+        """Ours over the recipe's."""
+        ours, theirs = (_value(side, name) for side in (self.ours, self.recipe.figures))
+        return ours / theirs
 
 
-def peer(pair: music.Excerpts, iterations: int) -> tuple[torch.Tensor, str]:
-    """The published recipe likewise."""
-    result = published.restyle(pair.content, pair.style, SEED, iterations=iterations, on_evaluation=_tell)
-    remarks = f"{len(result.curve)} evaluations; optimise {result.cpu_optimise:.1f}, phase {result.cpu_phase:.1f} CPU s"
-    return result.waveform, f"{remarks}; its spectrogram's loss {figure(result.loss.total)}"
+def compared(pair: music.Excerpts) -> Compared:
+    recipe = peer.recipe(pair)
+    us, judge = sides.ours(pair), Judge(pair)
+    found = judge(us.audio)
+    seconds = f"{us.cpu:.1f} CPU s, published {recipe.cpu:.0f}"
+    losses = f"ours {figure(found.own.total)}, published {figure(recipe.figures.own.total)}"
+    print(f"{pair.name}: {losses}; {seconds}", file=sys.stderr, flush=True)
+    weight = from_published(published.CONTENT_WEIGHT, pair.content, pair.style, sides.settings())
+    weighted = judge(sides.ours(pair, content_weight=weight).audio).own
+    return Compared(us, found, recipe, weighted, at_equal_style(pair, found.heard, recipe.figures.heard.style_11))
 
 
-def written(waveform: torch.Tensor) -> torch.Tensor:
-    """The waveform as FLAC holds it, at the level it had: what would clip is turned down for the file."""
-    down = min(1.0, 0.9 / float(waveform.abs().max()))
-    data = encode((waveform * down).numpy(), music.SAMPLE_RATE, "flac")
-    seconds = len(waveform) / music.SAMPLE_RATE
-    return torch.from_numpy(decode(data, sample_rate=music.SAMPLE_RATE, max_seconds=seconds + 1).samples) / down
+def at_equal_style(pair: music.Excerpts, full: Heard, distance: float) -> Heard:
+    """What ours sounds like at a given style distance: between the two strengths around it.
+
+    Strength is a share of the way between Gram matrices, so a distance, which is squared, tells where to look.
+    """
+    none = heard(pair, sides.written(pair.content))
+    near = 1 - math.sqrt(min(1.0, distance / none.style_11))
+    tried = [heard(pair, sides.ours(pair, strength=s).audio) for s in (max(0.05, near - 0.05), min(0.98, near + 0.05))]
+    at = sorted((none, *tried, full), key=lambda one: one.style_11)
+    logs = [math.log(max(one.style_11, 1e-12)) for one in at]
+    chroma, onset = (
+        float(np.interp(math.log(distance), logs, [getattr(one, name) for one in at])) for name in ("chroma", "onset")
+    )
+    return Heard(distance, chroma, onset)
 
 
-def measure(pair: music.Excerpts, make: Callable[[], tuple[torch.Tensor, str]]) -> Measured:
-    """Run one side, write its audio, and judge what was written."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    waveform, remarks = make()
-    audio = written(waveform)
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    loss, heldout = (published.published_loss(audio, pair.content, pair.style, seed) for seed in (SEED, HELDOUT_SEED))
-    return Measured(loss, heldout, cpu, wall, remarks)
+def timed(pairs: Sequence[music.Excerpts], evaluations: int) -> tuple[list[float], peer.Times]:
+    """(our CPU seconds, the recipe's times), ours before and after the recipe's on each pair."""
+    ours, theirs = [], []
+    for pair in pairs:
+        ours.append(sides.ours(pair).cpu)
+        theirs.append(peer.timed(pair, evaluations, TIMED_PHASE_ITERATIONS))
+        ours.append(sides.ours(pair).cpu)
+    names = ("setup", "evaluation", "phase_iteration")
+    return ours, peer.Times(*(statistics.mean(getattr(one, name) for one in theirs) for name in names))
 
 
-def report(names: list[str], sides: list[tuple[Measured, Measured]]) -> str:
-    """The table of all pairs, our side and the peer's, and the ratios with their targets."""
-    rows = []
-    for name, both in zip(names, sides, strict=True):
-        for who, m in zip(("ours", "published"), both, strict=True):
-            parts = (m.loss.total, published.CONTENT_WEIGHT * m.loss.content, m.loss.style)
-            held = (m.heldout.total, published.CONTENT_WEIGHT * m.heldout.content, m.heldout.style)
-            rows.append([f"{name}: {who}", *map(figure, (*parts, *held, m.cpu, m.wall))])
-        loss, heldout, cpu = _ratios(*both)
-        rows.append(
-            [f"{name}: **ratio**", f"**{loss:.3f}**", "", "", f"{heldout:.3f}", "", "", f"**1/{1 / cpu:.0f}**", ""]
-        )
-    header = ["written audio", "loss", "content", "style", "held-out", "content", "style", "CPU s", "wall s"]
-    losses, heldouts, cpus = zip(*(_ratios(*both) for both in sides), strict=True)
-    summary = [
-        ["published loss", spread(losses), verdict(losses, LOSS_TARGET)],
-        ["held-out loss", spread(heldouts), ""],
-        ["CPU seconds", spread(cpus), verdict(cpus, CPU_TARGET)],
+def rows(pairs: Sequence[Compared], ours: Sequence[float], times: peer.Times) -> list[Row]:
+    """Every measure with its target."""
+    found = {name: [p.ratio(name) for p in pairs] for name in ("own", "fresh", "style_11", "style_48")}
+    spectrogram = [p.ours.own.total / p.recipe.spectrogram for p in pairs]
+    weighted = [p.weighted.total / p.recipe.spectrogram for p in pairs]
+    fast = [times.of(p.recipe.evaluations) / p.us.cpu for p in pairs]
+    turns = [times.of(p.recipe.evaluations) / statistics.mean(ours) for p in pairs[: len(ours) // 2]]
+    seconds = "CPU seconds, published over ours"
+    measured = [
+        ("published loss of the written audio, own filters, ours over published", found["own"], 0.35, 0.28, False),
+        ("the same, filters that neither optimised on", found["fresh"], 0.33, 0.26, False),
+        ("style distance at width 11, ours over published", found["style_11"], 0.1, None, False),
+        ("style distance at width 48, ours over published", found["style_48"], 0.1, None, False),
+        ("our written audio over the published *spectrogram*, own filters", spectrogram, 1.15, 1.05, False),
+        ("the same, ours with the recipe's own content weight", weighted, 1.15, 1.05, False),
+        (f"{seconds}, all pairs, at the times taken today", fast, 100, 200, True),
+        (f"{seconds}, in turns, {len(turns)} pairs", turns, 100, 200, True),
+        (f"{seconds}, as its run was clocked", [p.recipe.cpu / p.us.cpu for p in pairs], 100, 200, True),
+        ("chroma similarity at equal style distance, ours less published", _less(pairs, "chroma"), 0, None, True),
+        ("onset correlation at equal style distance, ours less published", _less(pairs, "onset"), 0, None, True),
     ]
-    remarks = [f"- {n}: ours {o.remarks}\n- {n}: published {p.remarks}" for n, (o, p) in zip(names, sides, strict=True)]
-    ratios = markdown(["ours / published", "min / median / max" if len(sides) > 1 else "one pair", "median"], summary)
-    return "\n\n".join([markdown(header, rows), ratios, "\n".join(remarks)])
+    return [
+        Row(measure, values, verdict(values, target, at_least=at_least, stretch=stretch), COMMAND)
+        for measure, values, target, stretch, at_least in measured
+    ]
+
+
+def details(pairs: Sequence[Compared]) -> str:
+    """Both sides of each pair: losses of the written audio, likeness to the content, CPU seconds."""
+    header = [
+        "pair, side", "own filters", "content", "style", "fresh filters", "content", "style", "width 11", "width 48",
+        "chroma", "onset", "at equal style: chroma", "onset", "evaluations", "CPU s",
+    ]  # fmt: skip
+    cells = []
+    for p in pairs:
+        theirs = p.recipe.figures
+        equal = figure(p.equal.chroma), figure(p.equal.onset)
+        cells.append(
+            [f"{p.recipe.name}: ours", *_cells(p.ours), *equal, str(p.us.outcome.evaluations), figure(p.us.cpu)]
+        )
+        equal = figure(theirs.heard.chroma), figure(theirs.heard.onset)
+        cells.append(["published", *_cells(theirs), *equal, str(p.recipe.evaluations), figure(p.recipe.cpu)])
+        cells.append(["published, its spectrogram", figure(p.recipe.spectrogram), *[""] * 13])
+    return markdown(header, cells)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--pairs", type=int, default=2, choices=range(1, len(music.TRACKS) + 1), metavar="N")
-    parser.add_argument("--iterations", type=int, default=published.ITERATIONS, help="of the published recipe")
-    parser.add_argument("--threads", type=int, default=1, help="more waste CPU seconds in waiting, on both sides")
-    parser.add_argument("--device", default="cpu", help="of our side; the published recipe stays on the CPU")
+    parser.add_argument("--pairs", type=int, default=8, choices=range(1, len(music.TRACKS) + 1), metavar="N")
+    parser.add_argument("--timed-pairs", type=int, default=2, help="time the published recipe again on so many")
+    parser.add_argument("--timed-evaluations", type=int, default=15, help="by so many of its evaluations")
+    parser.add_argument("--device", default="cpu", help="cuda: pairs a second instead")
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    device = torch.device(given.device)
-
-    packages = ("torch", "scipy", "numpy", "soundfile")
-    print(machine(*packages, threads=given.threads, device=device, published_iterations=given.iterations))
-    print(f"{music.note()}; absolute losses, content weight {published.CONTENT_WEIGHT}\n", flush=True)
+    if given.device != "cpu":
+        print(throughput.report(given.device, f"{COMMAND} --device {given.device}"))
+        return
+    torch.set_num_threads(1)
     pairs = music.pairs(given.pairs)
-    _warm_up(pairs[0], device)
-    sides = []
-    for pair in pairs:
-        us = measure(pair, partial(ours, pair, device))
-        print(f"{pair.name}: ours {figure(us.loss.total)}, {us.cpu:.1f} CPU s", file=sys.stderr)
-        them = measure(pair, partial(peer, pair, given.iterations))
-        print(f"{pair.name}: published {figure(them.loss.total)}, {them.cpu:.1f} CPU s", file=sys.stderr)
-        sides.append((us, them))
-    print(report([pair.name for pair in pairs], sides))
+    _warm_up(pairs[0])
+    both = [compared(pair) for pair in pairs]
+    ours, times = timed(pairs[: given.timed_pairs], given.timed_evaluations)
+    print(machine("torch", "torchaudio", "scipy", "numpy", "soundfile", threads=1, pairs=len(pairs)), end="\n\n")
+    print(f"{music.note()}. Absolute losses, content weight {published.CONTENT_WEIGHT}.", end="\n\n")
+    print(measures(rows(both, ours, times)), end="\n\n")
+    print(_clocked(times, ours, given.timed_evaluations), end="\n\n")
+    print(details(both))
 
 
-def _returned(pair: music.Excerpts, settings: Settings, device: torch.device) -> Outcome:
-    steps = transfer([Item(pair.content, pair.style, SEED)], settings, device)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            outcome: Outcome = end.value[0]
-            return outcome
+def _clocked(times: peer.Times, ours: Sequence[float], evaluations: int) -> str:
+    mine = ", ".join(f"{s:.2f}" for s in ours)
+    return (
+        f"Times taken today, in turns with ours on {len(ours) // 2} pairs ({mine} CPU s): the recipe's set-up "
+        f"{times.setup:.2f} CPU s, one of its evaluations {times.evaluation:.3f} (mean of {evaluations} steps), one "
+        f"iteration of Griffin-Lim {times.phase_iteration:.4f} (mean of {TIMED_PHASE_ITERATIONS}). A whole run is "
+        f"scaled from them to the pair's own number of evaluations and {published.PHASE_ITERATIONS} iterations."
+    )
 
 
-def _ratios(us: Measured, them: Measured) -> tuple[float, float, float]:
-    return us.loss.total / them.loss.total, us.heldout.total / them.heldout.total, us.cpu / them.cpu
+def _less(pairs: Sequence[Compared], name: str) -> list[float]:
+    return [getattr(p.equal, name) - getattr(p.recipe.figures.heard, name) for p in pairs]
 
 
-def _warm_up(pair: music.Excerpts, device: torch.device) -> None:
-    """Load the libraries that the first call loads, for both sides, on two seconds of music."""
+def _value(figures: Figures, name: str) -> float:
+    if name == "style_11":
+        return figures.heard.style_11
+    value = getattr(figures, name)
+    return float(value.total if isinstance(value, published.Loss) else value)
+
+
+def _cells(figures: Figures) -> list[str]:
+    losses = [v for loss in (figures.own, figures.fresh) for v in _parts(loss)]
+    heard = figures.heard
+    return [figure(v) for v in (*losses, heard.style_11, figures.style_48, heard.chroma, heard.onset)]
+
+
+def _parts(loss: published.Loss) -> tuple[float, float, float]:
+    return loss.total, published.CONTENT_WEIGHT * loss.content, loss.style
+
+
+def _warm_up(pair: music.Excerpts) -> None:
+    """Load the libraries that the first call loads, on two seconds of music."""
     short = music.Excerpts("warm-up", *(w[: 2 * music.SAMPLE_RATE] for w in (pair.content, pair.style)))
-    written(ours(short, device)[0])
-    published.restyle(short.content, short.style, SEED, iterations=1, phase_iterations=1)
-
-
-def _tell(evaluation: int, loss: float) -> None:
-    if evaluation % 25 == 0:
-        print(f"  published: evaluation {evaluation}, loss {figure(loss)}", file=sys.stderr)
+    sides.ours(short)
+    published.restyle(short.content, short.style, 1, iterations=1, phase_iterations=1)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import platform
 import statistics
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -35,12 +36,35 @@ def spread(values: Sequence[float]) -> str:
     return " / ".join(figure(v) for v in (min(values), statistics.median(values), max(values)))
 
 
-def verdict(values: Sequence[float], at_most: float) -> str:
-    """Whether the median keeps to its target."""
-    median = statistics.median(values)
-    if median <= at_most:
-        return f"met (target {at_most:g})"
-    return f"MISSED by {median / at_most:.2f} times (target {at_most:g})"
+def verdict(values: Sequence[float], target: float, *, at_least: bool = False, stretch: float | None = None) -> str:
+    """Whether the median keeps to its target: at most that, or at least; and to the one that nobody promised."""
+    median, sign = statistics.median(values), ">=" if at_least else "<="
+    wanted = f"{sign} {target:g}" + ("" if stretch is None else f", stretch {stretch:g}")
+    if not _kept(median, target, at_least):
+        return f"**MISSED** ({wanted})"
+    further = stretch is not None and _kept(median, stretch, at_least)
+    return f"met, the stretch too ({wanted})" if further else f"met ({wanted})"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measure: what was found, what its target says to it, and the command that finds it again."""
+
+    measure: str
+    values: Sequence[float]
+    verdict: str
+    command: str
+
+
+def measures(rows: Sequence[Row]) -> str:
+    """The table of measures; one that has no values was not measured."""
+    header = ["measure", "min / median / max", "median against its target", "command"]
+    cells = [[r.measure, spread(r.values) if r.values else "-", r.verdict, f"`{r.command}`"] for r in rows]
+    return markdown(header, cells)
+
+
+def _kept(value: float, target: float, at_least: bool) -> bool:
+    return value >= target if at_least else value <= target
 
 
 def _version(package: str) -> str:

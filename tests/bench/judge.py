@@ -1,0 +1,67 @@
+"""The judge of the benchmark: what a written audio loses by the published recipe's own filters, by filters that nobody
+optimised on, and by infinitely many at widths that no objective saw; and how much of the content is heard in it.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from tasks.transfer.judge import relative_losses
+from tasks.transfer.quality import chroma_similarity, onset_correlation
+from tests.bench import kept, music, published, sides
+
+FRESH_SEED = 1_000_003
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Style distance by the kernel of the published width, relative; likeness to the content, -1 to 1."""
+
+    style_11: float
+    chroma: float
+    onset: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    own: published.Loss  # on the filters that the published recipe optimised on
+    fresh: published.Loss
+    heard: Heard
+    style_48: float
+
+
+class Judge:
+    """Judges audio (samples,) of one pair."""
+
+    def __init__(self, pair: music.Excerpts) -> None:
+        self._pair = pair
+        content, style = published.log_magnitude(pair.content), published.log_magnitude(pair.style)
+        with torch.no_grad():
+            self._own, self._fresh = (
+                published.Objective(content, style, _bank(seed)) for seed in (kept.SEED, FRESH_SEED)
+            )
+
+    def __call__(self, audio: Tensor) -> Figures:
+        x = published.log_magnitude(pad(audio, (0, len(self._pair.content) - len(audio))))
+        return Figures(self._own.loss(x), self._fresh.loss(x), heard(self._pair, audio), _style(self._pair, audio, 48))
+
+
+def heard(pair: music.Excerpts, audio: Tensor) -> Heard:
+    """The part of a judgement that costs little."""
+    return Heard(
+        _style(pair, audio, 11),
+        chroma_similarity(audio, pair.content, music.SAMPLE_RATE),
+        onset_correlation(audio, pair.content, music.SAMPLE_RATE),
+    )
+
+
+def _style(pair: music.Excerpts, audio: Tensor, width: int) -> float:
+    return relative_losses(audio, sides.item(pair), sides.settings(features="kernel", widths=(width,)))[1]
+
+
+@lru_cache(maxsize=2)
+def _bank(seed: int) -> Tensor:
+    return published.filter_bank(seed)

@@ -1,0 +1,60 @@
+"""RESULTS.md from the benchmarks: each in a process of its own, each in its section with its command.
+
+python -m tests.bench.results                     # all of them
+python -m tests.bench.results bench_kernel        # one section anew; the others stay
+python -m tests.bench.results bench_transfer --pairs 2
+"""
+
+import re
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+FILE = Path(__file__).with_name("RESULTS.md")
+SECTIONS: dict[str, tuple[str, list[str]]] = {
+    "bench_transfer": ("Against the published recipe", []),
+    "bench_kernel": ("One evaluation against its matrix products", []),
+    "bench_phase": ("Phase reconstruction", []),
+    "bench_whole": ("From files to a file; 44.1 kHz stereo", []),
+    "bench_ablation": ("What each default is worth", []),
+}
+HEAD = """# Benchmarks
+
+Written by `make bench`; each section says what ran, on what, and by which command. Nothing here is edited by hand.
+"""
+
+
+def section(name: str, arguments: list[str]) -> str:
+    """What a benchmark prints, under its heading; what it fails with, where it does."""
+    command = [sys.executable, "-m", f"tests.bench.{name}", *arguments]
+    clock = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    minutes = (time.perf_counter() - clock) / 60
+    print(f"{name}: {minutes:.1f} minutes", file=sys.stderr)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
+    ran = f"`{' '.join(['python', '-m', f'tests.bench.{name}', *arguments])}`"
+    when = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {minutes:.1f} minutes"
+    return f"## {SECTIONS[name][0]}\n\n{ran} ({when})\n\n{done.stdout.strip()}\n"
+
+
+def kept() -> dict[str, str]:
+    """The sections that are there."""
+    text = FILE.read_text() if FILE.exists() else ""
+    found = re.findall(r"<!-- (\w+) -->\n(.*?)(?=<!-- |\Z)", text, re.DOTALL)
+    return {name: body.strip() + "\n" for name, body in found}
+
+
+def main() -> None:
+    name, *arguments = sys.argv[1:] or [""]
+    wanted = [name] if name else list(SECTIONS)
+    for each in wanted:
+        made = kept() | {each: section(each, arguments)}
+        parts = [f"<!-- {n} -->\n{made[n]}" for n in SECTIONS if n in made]
+        FILE.write_text("\n".join([HEAD, *parts]))
+
+
+if __name__ == "__main__":
+    main()
