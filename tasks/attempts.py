@@ -20,6 +20,7 @@ def of_pair(pair: Pair) -> dict[str, Any]:
         "pair_id": pair.pair_id,
         "inputs": [i.as_dict() for i in pair.inputs],
         "method": pair.method,
+        "model_sha256": pair.model_sha256,
         "algorithm_version": ALGORITHM_VERSION,
         "tags": list(pair.tags),
     }

@@ -29,6 +29,10 @@ from tasks.standing import Family, family_of, is_working, of_family
 from tasks.store import Store, open_store
 from tasks.submit import Request, Submission, allowed_roots, check_overrides, submission
 
+OF_WEIGHTS = (Reason.CHECKPOINT_INVALID, Reason.INPUT_MISSING, Reason.INPUT_FORBIDDEN)
+"""What a file of weights may have been the reason for. It is none of the inputs whose change is seen: it is looked at
+again."""
+
 
 class RerunJob(Form):
     """What a rerun is asked to do."""
@@ -183,6 +187,8 @@ def _may_help(pair: Pair, row: Mapping[str, Any]) -> bool:
     if pair.faults or row["reason"] == Reason.ROW_INVALID:  # alone in its manifest, one of two equal ids looks right
         return False
     if pair.params is None or row["params_sha256"] != pair.params.sha256() or row["code_version"] != code_version():
+        return True
+    if pair.params.weights_uri and row["reason"] in OF_WEIGHTS:
         return True
     before = {(i["role"], i["uri"]): i["etag"] for i in row["inputs"]}
     return any(before.get((i.role, i.uri)) != i.etag for i in pair.inputs)

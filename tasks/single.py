@@ -23,7 +23,7 @@ def restyle_files(
     """
     pool = DecodePool(1)
     files = tuple(Input(i.role, place(i.uri), i.start, i.seconds) for i in inputs)
-    roots = Roots.resolve([str(place(str(Path(i.uri).resolve().parent))) for i in inputs])
+    roots = Roots.resolve([str(place(str(Path(i.uri).resolve().parent))) for i in inputs] + _weights(params))
     pair = Pair(0, None, files, "optimise", params)
     try:
         loaded = load(pair, roots, pool)
@@ -35,3 +35,8 @@ def restyle_files(
 
     track = Track(loaded)
     return write(track, transfer_track(track, torch.device(devices(device)[0]), step))
+
+
+def _weights(params: Parameters) -> list[str]:
+    """The file of trained weights, which whoever names it by hand allows to be read."""
+    return [place(params.weights_uri)] if params.weights_uri else []

@@ -82,13 +82,18 @@ def prepare_nightly(
 ) -> Submission:
     """Plan a run over a manifest. Raises UsageError where the manifest as a whole is wrong; writes nothing.
 
-    `scheduled` dates the night (now, where nobody has scheduled the run); `tell` hears what is waited for.
+    `scheduled` dates the night (now, where nobody has scheduled the run); `tell` hears what is waited for, and what
+    the parameters warn of.
     """
     scheduled = scheduled or datetime.now(UTC)
     night = job.night or str(night_of(scheduled, job.options.timezone))
     root, uri = place(job.root), place(job.manifest.replace("{night}", night))
     manifest = await_manifest(open_store(uri), uri, job.parameters, seconds_of(job.wait), tell)
-    return submission(request_of(manifest, root, job.parameters, job.options, night, scheduled))
+    planned = submission(request_of(manifest, root, job.parameters, job.options, night, scheduled))
+    for text in dict.fromkeys(pair.params.warning for pair in planned.plan.pairs if pair.params):
+        if text:
+            tell(text)
+    return planned
 
 
 def request_of(

@@ -55,6 +55,8 @@ def restyle(
     from tasks.single import restyle_files
 
     params = given.parameters
+    if params.warning:
+        click.echo(params.warning, err=True)
     total = params.spectrogram_evaluations + params.refine_evaluations
     inputs = (
         Input("content", str(content), content_start, content_seconds),

@@ -46,7 +46,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Pair:
-    """One row of a run's manifest with its parameters resolved. With faults it is an attempt that has failed."""
+    """One row of a run's manifest with its parameters resolved. With faults it is an attempt that has failed.
+
+    Like the digests of its inputs, that of the file of trained weights is there once it has been read.
+    """
 
     manifest_row: int
     pair_id: str | None
@@ -55,6 +58,7 @@ class Pair:
     params: Parameters | None
     tags: tuple[tuple[str, str], ...] = ()
     faults: tuple[Fault, ...] = field(default=())
+    model_sha256: str | None = None
 
     @property
     def content(self) -> Input | None:
@@ -78,8 +82,7 @@ class Pair:
     def with_etags(self, etags: Mapping[str, str | None]) -> "Pair":
         return replace(self, inputs=tuple(replace(i, etag=etags.get(i.uri)) for i in self.inputs))
 
-    def _identity(self, inputs: list[dict[str, Any]], model_sha256: str | None) -> str:
-        assert self.params is not None
+    def _identity(self, inputs: list[dict[str, Any]], model_sha256: str | None, params: Parameters) -> str:
         return sha256_of(
             canonical_json(
                 {
@@ -87,21 +90,30 @@ class Pair:
                     "inputs": inputs,
                     "method": self.method,
                     "model_sha256": model_sha256,
-                    "params": self.params.model_dump(mode="json"),
+                    "params": params.model_dump(mode="json"),
                 }
             )
         )
 
-    def key(self, model_sha256: str | None = None) -> str:
-        """pair_key: sha256 of what determines the output. Needs the digest of every input."""
+    def key(self) -> str:
+        """pair_key: sha256 of what determines the output. Needs the digest of whatever is read."""
+        assert self.params is not None
         assert all(i.sha256 for i in self.inputs)
-        return self._identity([{**i._part(), "sha256": i.sha256} for i in self.inputs], model_sha256)
+        params = self.params.model_copy(update={"vgg_weights": "", "vgg_sha256": ""})  # its digest says it all
+        return self._identity([{**i._part(), "sha256": i.sha256} for i in self.inputs], self.model_sha256, params)
 
-    def plan_key(self, model_sha256: str | None = None) -> str | None:
-        """What planning compares before any byte is read: URIs and ETags in place of digests (None: not known)."""
+    def plan_key(self) -> str | None:
+        """What planning compares before any byte is read: URIs and ETags in place of digests (None: not known).
+
+        Of trained weights it knows the digest that they must have, or nothing.
+        """
         if self.params is None or not all(i.etag for i in self.inputs):
             return None
-        return self._identity([{**i._part(), "uri": i.uri, "etag": i.etag} for i in self.inputs], model_sha256)
+        model_sha256 = self.model_sha256 or self.params.vgg_sha256 or None
+        if self.params.weights_uri and model_sha256 is None:
+            return None
+        inputs = [{**i._part(), "uri": i.uri, "etag": i.etag} for i in self.inputs]
+        return self._identity(inputs, model_sha256, self.params)
 
 
 def plan_key_of_row(row: Mapping[str, Any]) -> str | None:
@@ -114,8 +126,9 @@ def plan_key_of_row(row: Mapping[str, Any]) -> str | None:
         inputs=tuple(Input(**i) for i in row["inputs"]),
         method=row["method"],
         params=Parameters.model_validate_json(row["params"]),
+        model_sha256=row["model_sha256"],
     )
-    return pair.plan_key(row["model_sha256"])
+    return pair.plan_key()
 
 
 @dataclass

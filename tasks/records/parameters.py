@@ -110,7 +110,24 @@ class Parameters(Form):
             raise ValueError(f"n_fft {self.n_fft} has no quarter; set hop_length as well")
         if self.features == "conv" and len(self.widths) != 1:
             raise ValueError("features 'conv' takes one width: set widths to (11,) as published")
+        if self.vgg_sha256 and not self.vgg_weights:
+            raise ValueError("vgg_sha256 is the digest of a file: name it in vgg_weights")
         return self
+
+    @property
+    def weights_uri(self) -> str:
+        """Where the trained weights lie that are read; empty: none are."""
+        return self.vgg_weights if self.features == "vgg" else ""
+
+    @property
+    def warning(self) -> str:
+        """What a person should know before anything is computed; empty: nothing."""
+        if self.features != "vgg" or self.vgg_weights:
+            return ""
+        return (
+            "features vgg without vgg_weights: the network is drawn at random, which is good for comparisons only; "
+            "manifests/README.md says how to make a file of trained weights."
+        )
 
     def canonical_json(self) -> str:
         return canonical_json(self.model_dump(mode="json"))

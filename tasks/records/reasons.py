@@ -55,7 +55,7 @@ POLICIES: dict[Reason, Policy] = {
     Reason.INPUT_TOO_LONG: Policy(
         True, "choose a slice (content_start, content_seconds) or `gramophone rerun {run} --set max_seconds=N`"
     ),
-    Reason.CHECKPOINT_INVALID: Policy(True, "train the network again"),
+    Reason.CHECKPOINT_INVALID: Policy(True, "mend the file of weights or its digest, then `gramophone rerun {run}`"),
     Reason.DIVERGED: Policy(True, "`gramophone rerun {run} --reason diverged --set optimiser=adam`"),
     Reason.OOM: Policy(False, "`gramophone rerun {run} --reason oom` on a larger device"),
     Reason.TIMEOUT: Policy(False, _AGAIN),

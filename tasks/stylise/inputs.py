@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 
 from tasks.audio import Clip, check_format
+from tasks.checkpoint import read_vgg
 from tasks.decoding import DecodePool
 from tasks.records.pair import Input, Pair
 from tasks.records.parameters import Parameters
@@ -19,7 +20,7 @@ from tasks.roots import Roots
 from tasks.store import open_store
 from tasks.transfer import quality
 from tasks.transfer.buckets import minimum_samples
-from tasks.transfer.item import Style
+from tasks.transfer.item import Checkpoint, Style
 from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import REFERENCE_RATE, window_of
 
@@ -50,6 +51,7 @@ class Loaded:
     styles: tuple[Style, ...]
     started_at: datetime
     seconds_read: float
+    checkpoint: Checkpoint | None = None
 
     @property
     def bytes(self) -> int:
@@ -68,10 +70,11 @@ def settings_of(params: Parameters, content_rate: int) -> Settings:
 
 
 def load(pair: Pair, roots: Roots, pool: DecodePool) -> Loaded:
-    """Read and decode the inputs of a pair. Raises PairError, naming the input."""
+    """Read and decode the inputs of a pair, and its trained weights. Raises PairError, naming the input."""
     assert pair.params is not None
     started_at, clock = datetime.now(UTC), time.perf_counter()
     params, reader = pair.params, _Reader(roots, pool, pair.params)
+    checkpoint = _told("vgg_weights: ", partial(read_vgg, params, roots)) if params.weights_uri else None
     content, *styles = pair.inputs
     content, clip = reader.read(content, mix=False, sample_rate=params.sample_rate or None)
     settings = settings_of(params, clip.sample_rate)
@@ -81,13 +84,18 @@ def load(pair: Pair, roots: Roots, pool: DecodePool) -> Loaded:
     for style, sound in read:
         _told(f"{style.role} {style.uri} ", partial(_check_length, sound, settings))
     return Loaded(
-        pair=replace(pair, inputs=(content, *(style for style, _ in read))),
+        pair=replace(
+            pair,
+            inputs=(content, *(style for style, _ in read)),
+            model_sha256=checkpoint.sha256 if checkpoint else None,
+        ),
         params=params,
         settings=settings,
         content=content_of(clip),
         styles=tuple(_style_of(sound, style.weight) for style, sound in read),
         started_at=started_at,
         seconds_read=time.perf_counter() - clock,
+        checkpoint=checkpoint,
     )
 
 

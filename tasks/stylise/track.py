@@ -38,7 +38,7 @@ class Piece:
 
     @property
     def item(self) -> Item:
-        return Item(self.content, self.loaded.styles, self.loaded.params.seed)
+        return Item(self.content, self.loaded.styles, self.loaded.params.seed, self.loaded.checkpoint)
 
     @property
     def silent(self) -> bool:

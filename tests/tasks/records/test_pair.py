@@ -49,7 +49,7 @@ def test_whatever_changes_the_output_changes_the_key(other):
 
 
 def test_the_checkpoint_is_part_of_the_key():
-    assert PAIR.key("some-digest") != PAIR.key()
+    assert replace(PAIR, model_sha256="some-digest").key() != PAIR.key()
 
 
 def test_a_pair_with_an_input_that_was_not_found_has_no_plan_key():
