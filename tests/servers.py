@@ -127,7 +127,7 @@ def stop(server: subprocess.Popen[bytes], seconds: float = 20) -> None:
         server.wait()
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> None:
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path, seconds: float = 240) -> None:
     until = time.monotonic() + seconds
     while not _answers(url):
         assert server.poll() is None, log.read_text()

@@ -8,7 +8,7 @@ import pytest
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
 
 
-def wait_for(condition, what, seconds=150):
+def wait_for(condition, what, seconds=240):
     """Wait until `condition` gives something true, and return that."""
     until = time.monotonic() + seconds
     while not (found := condition()):
