@@ -78,7 +78,7 @@ class Parameters(Form):
     )
     phase_method: Literal["raar", "fast_griffinlim", "griffinlim"] = Field("raar", description="phase iterations")
     phase_start: Literal["content", "style", "random", "estimated", "tree"] = Field(
-        "content", description="phase before the first iteration; estimated, tree: from the magnitude itself"
+        "estimated", description="phase before the first iteration; estimated, tree: from the magnitude itself"
     )
     phase_iterations: int = Field(32, ge=0, le=10_000, description="iterations of the phase stage")
     refine_evaluations: int = Field(

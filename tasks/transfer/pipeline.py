@@ -20,15 +20,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from tasks.transfer import phase
 from tasks.transfer.buckets import batch_key
 from tasks.transfer.features import Losses, losses_of
 from tasks.transfer.item import Item
 from tasks.transfer.objective import SpectrogramProblem, WaveformProblem
 from tasks.transfer.optimise import OPTIMISERS, Record, Solution
-from tasks.transfer.phase import ALPHA, griffinlim, random_phase, spectral_convergence_db
 from tasks.transfer.references import reference_of
 from tasks.transfer.settings import Settings
-from tasks.transfer.spectrogram import Inverse, mask, stft
+from tasks.transfer.spectrogram import Inverse, frames_of, mask, stft
 
 Judge = Callable[[Tensor], list[tuple[float, float]]]
 STAGES = ("spectrogram", "phase", "refine")
@@ -176,23 +176,19 @@ class Batch:
         if self.settings.start == "noise":
             draws = [torch.rand(content.shape[1:], generator=torch.Generator().manual_seed(i.seed)) for i in self.items]
             return torch.stack(draws).to(content) * self.frame_mask[..., None]
-        # The first style, again and again, until it is as long as the content.
         style = self.reference.styles[0]
-        rows = torch.arange(content.shape[1], device=self.device)
-        index = rows[None] % (style.run >= 0).sum(-1)[:, None]
-        repeated = torch.gather(style.rows, 1, index[..., None].expand(-1, -1, content.shape[-1]))
+        repeated = phase.style(style.rows, (style.run >= 0).sum(-1), content.shape[1])
         return repeated * self.frame_mask[..., None]
 
     def _phase(self, x: Tensor) -> Generator[Step, None, Tensor]:
         settings = self.settings
         magnitude = torch.expm1(x) * self.frame_mask[..., None]
-        start = stft(self._content, self.n_fft, self.hop, self.frame_mask.shape[-1])
-        if settings.phase_start == "random":
-            start = random_phase([i.seed for i in self.items], *magnitude.shape[1:]).to(self.device)
         inverse = Inverse(self.n_fft, self.hop, self.frame_mask, self.sample_mask)
-        alpha = ALPHA if settings.phase_method == "fast_griffinlim" else 0.0
         everyone = tuple(range(len(self.items)))
-        work = griffinlim(magnitude, start, inverse, self.n_fft, self.hop, settings.phase_iterations, alpha)
+        work = phase.reconstruct(
+            magnitude, self._phase_start(magnitude), inverse, self.n_fft, self.hop, settings.phase_iterations,
+            settings.phase_method,
+        )  # fmt: skip
         while True:
             try:
                 with torch.no_grad():
@@ -201,10 +197,28 @@ class Batch:
                 signal: Tensor = end.value
                 break
             yield Step("phase", iteration, everyone)
-        reached = spectral_convergence_db(magnitude, signal, self.n_fft, self.hop, self.frame_mask)
+        reached = phase.spectral_convergence_db(magnitude, signal, self.n_fft, self.hop, self.frame_mask)
         for outcome, db in zip(self.outcomes, reached.tolist(), strict=True):
             outcome.phase_convergence_db = db
         return signal
+
+    def _phase_start(self, magnitude: Tensor) -> Tensor:
+        """Spectra whose phase the iterations start from. Shape: (batch, frames, bins), complex."""
+        frames = magnitude.shape[1]
+        match self.settings.phase_start:
+            case "content":
+                return stft(self._content, self.n_fft, self.hop, frames)
+            case "style":
+                own = [item.styles[0].samples for item in self.items]
+                lengths = [min(frames_of(len(samples), self.hop), frames) for samples in own]
+                spectra = stft(self._padded(own), self.n_fft, self.hop, frames)
+                return phase.style(spectra, torch.tensor(lengths, device=self.device), frames)
+            case "random":
+                return phase.random_phase([item.seed for item in self.items], *magnitude.shape[1:]).to(self.device)
+            case "estimated":
+                return phase.estimated(magnitude, self.n_fft, self.hop)
+            case "tree":
+                return phase.tree(magnitude, self.n_fft, self.hop)
 
     def _refine(self, losses: Losses, signal: Tensor) -> Generator[Step, None, Tensor]:
         settings = self.settings
