@@ -65,6 +65,7 @@ def bytes_per_item(item: Item, settings: Settings) -> int:
     if settings.features == "kernel":
         return 4 * (history + spectra + (4 * len(settings.widths) + 6) * frames * (frames + target))
     if settings.features == "vgg":
-        return 4 * (history + spectra + 900 * (frames + target) * bins)
+        # The layers of one evaluation, as measured 505 numbers for each of the picture; those of a style are not kept.
+        return 4 * (history + spectra + 600 * max(frames, target) * bins)
     patches = (3 * frames + target) * settings.filters
     return 4 * (history + spectra + patches + 3 * min(frames * max(frames, target), settings.filters**2))

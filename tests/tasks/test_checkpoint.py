@@ -133,7 +133,7 @@ def test_a_folder_in_place_of_a_file_and_a_file_that_is_too_large_are_refused(tm
     assert refused(weights).reason is Reason.CHECKPOINT_INVALID
 
 
-def test_weights_are_read_from_the_allowed_places_only(weights, tmp_path):
+def test_weights_are_read_from_the_allowed_places_only(weights, tmp_path, monkeypatch):
     with pytest.raises(PairError, match="--allow") as caught:
         read_vgg(params(weights), Roots.resolve([f"file://{tmp_path}"]))
     assert caught.value.reason is Reason.INPUT_FORBIDDEN
@@ -142,6 +142,7 @@ def test_weights_are_read_from_the_allowed_places_only(weights, tmp_path):
         read_vgg(params(tmp_path / "link"), Roots.resolve([f"file://{tmp_path}"]))
     assert caught.value.reason is Reason.INPUT_FORBIDDEN
     read_vgg(params(weights), beside(weights))
+    monkeypatch.setattr(LocalStore, "stat", lambda *_: pytest.fail("a place that is not allowed was looked at"))
     with pytest.raises(PairError):  # what is kept from before is no way around
         read_vgg(params(weights), Roots.resolve([f"file://{tmp_path}"]))
 
