@@ -26,14 +26,12 @@ def evaluations(*both: tuple[int, int]) -> list[Cell]:
 
 GROUPS: dict[str, Sequence[Cell]] = {
     "stages": [{"refine_evaluations": 0}, {"spectrogram_evaluations": 0}, {"phase_iterations": 0}],
-    "widths": [{"widths": w} for w in ((2,), (11,), (32,), (4, 16), (2, 8, 32), (1, 2, 4, 8, 16, 32), (2, 8, 32, 64))],
-    "evaluations": evaluations(
-        (24, 16), (24, 32), (24, 64), (48, 32), (48, 64), (72, 32), (72, 128), (144, 64), (144, 128)
-    ),
+    "evaluations": evaluations((24, 16), (24, 32), (48, 16), (48, 64), (72, 32), (72, 64), (144, 128)),
+    "widths": [{"widths": w} for w in ((2,), (11,), (4, 16), (1, 2, 4, 8, 16, 32), (2, 8, 32, 64))],
     "start": [{"start": "noise"}, {"start": "style"}],
     "phase start": [{"phase_start": s} for s in ("content", "style", "random", "estimated", "tree")],
     "phase method": [{"phase_method": m} for m in ("raar", "fast_griffinlim", "griffinlim")],
-    "content weight": [{"content_weight": w} for w in (0.0, 0.003, 0.03)],
+    "content weight": [{"content_weight": w} for w in (0.003, 0.03)],
 }
 
 

@@ -8,7 +8,6 @@ its time is scaled from a few of its evaluations.
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,8 +29,6 @@ RATE = 44_100
 STEREO = 2
 """The first pair whose content is wide: its sides are 8 dB below its middle, those before it 27 and none at all."""
 PHASE_ITERATIONS = 5
-EVALUATIONS = 315
-"""Of a whole run of the recipe, where published.json has none to tell."""
 OCTAVES = (62.5, 125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)
 QUIET = 1e-4  # of the loudest band's power: what is 40 dB below has no place that one hears
 
@@ -103,9 +100,7 @@ def recipe_seconds(files: list[str], options: list[str], evaluations: int) -> tu
     torch.set_num_threads(1)
     content, style = (at_working_level(sound.mean(0), RATE)[0] for sound in sounds(files, options))
     times = peer.timed(music.Excerpts("44.1 kHz", content, style), evaluations, PHASE_ITERATIONS)
-    entries = json.loads(peer.FILE.read_text()) if peer.FILE.exists() else {}
-    usual = [entry["evaluations"] for entry in entries.values()] or [EVALUATIONS]
-    return times, times.of(round(statistics.median(usual)))
+    return times, times.of(peer.usual_evaluations())
 
 
 def main() -> None:
