@@ -45,7 +45,6 @@ def decode(
     start: float | None = None,
     seconds: float | None = None,
     max_seconds: float,
-    min_samples: int = 1,
     allow_silence: bool = False,
 ) -> Clip:
     """A slice of an encoded sound at `sample_rate`, or at its own rate where that is None.
@@ -53,14 +52,14 @@ def decode(
     It is mono, (frames,), the mean of the channels; with `mix` off the channels as they are, (channels, frames), in
     the order of WAV. Either way it is the mono mix that must not be silent: what is nothing in mono has no mix to
     restyle. `start` and `seconds` choose the slice, at the source's own rate; `max_seconds` bounds it. It comes out as
-    round(frames x sample_rate / source rate) samples, at least `min_samples`. Raises PairError: decode_error,
+    round(frames x sample_rate / source rate) samples, at least one. Raises PairError: decode_error,
     input_unsupported, input_silent, input_too_short (also of a slice that ends after the clip), input_too_long.
     """
     try:
         with _opened(data) as source:
             first, last = source.slice(start, seconds, max_seconds)
             wanted = source.rate if sample_rate is None else sample_rate
-            _check_length(last - first, source.rate, wanted, min_samples)
+            _check_length(last - first, source.rate, wanted)
             level = Level()
             resampler = Resampler(source.rate, wanted, 1 if mix else source.channels, last - first)
             for block in source.blocks(first, last):
@@ -102,12 +101,9 @@ def probe(data: bytes, *, max_seconds: float = PROBE_SECONDS) -> AudioInfo:
     )
 
 
-def _check_length(frames: int, rate: int, wanted: int, min_samples: int) -> None:
-    if resampled_length(frames, rate, wanted) < max(1, min_samples):
-        raise PairError(
-            Reason.INPUT_TOO_SHORT,
-            f"lasts {frames / rate:.4g} s, but these parameters need {max(1, min_samples) / wanted:.4g} s",
-        )
+def _check_length(frames: int, rate: int, wanted: int) -> None:
+    if resampled_length(frames, rate, wanted) < 1:
+        raise PairError(Reason.INPUT_TOO_SHORT, f"lasts {frames / rate:.4g} s, less than a sample at {wanted:,} Hz")
 
 
 # --- the file -------------------------------------------------------------------------------------

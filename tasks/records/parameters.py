@@ -108,6 +108,8 @@ class Parameters(Form):
             raise ValueError(f"hop_length {self.hop_length} is not a quarter, a fifth, ... of n_fft {self.n_fft}")
         if self.n_fft and not self.hop_length and self.n_fft % 4:
             raise ValueError(f"n_fft {self.n_fft} has no quarter; set hop_length as well")
+        if self.segment_seconds < 5 * self.overlap_seconds:
+            raise ValueError(f"overlap_seconds {self.overlap_seconds:g} is more than a fifth of segment_seconds")
         if self.features == "conv" and len(self.widths) != 1:
             raise ValueError("features 'conv' takes one width: set widths to (11,) as published")
         if self.vgg_sha256 and not self.vgg_weights:

@@ -235,6 +235,19 @@ def test_every_format_is_written_and_measured(stylist, folder, audio_format):
     assert np.isfinite(values["style_loss"])
 
 
+@pytest.mark.parametrize("role", [0, 1])
+def test_what_holds_no_patch_of_the_widest_width_is_too_short(stylist, folder, role):
+    soundfile.write(folder / "short.wav", synthesise("pluck", 0.1, 8_000), 8_000)
+    made, emitted = stylist()
+    one = pair(folder, 0)
+    inputs = list(one.inputs)
+    inputs[role] = replace(inputs[role], uri=f"file://{folder}/short.wav")
+    made.stylise([replace(one, inputs=tuple(inputs))])
+    values = by_row(emitted)[0]
+    assert values["reason"] == "input_too_short"
+    assert "lasts 0.1 s, but these parameters need 0.112" in values["message"]
+
+
 # --- whole tracks ---------------------------------------------------------------------------------
 
 

@@ -40,6 +40,7 @@ def test_parameters_read_back_from_their_own_json():
         ({"n_fft": 2048, "hop_length": 500}, "is not a quarter"),
         ({"n_fft": 258}, "has no quarter"),
         ({"sample_rate": 4000}, "below 8000 Hz"),
+        ({"segment_seconds": 4.0, "overlap_seconds": 1.0}, "more than a fifth"),
         ({"strength": 1.5}, "less than or equal to 1"),
         ({"widths": []}, "at least 1"),
         ({"widths": [2, 2]}, "names a width twice"),
