@@ -5,11 +5,11 @@ A start gives every bin a phase, a method improves it by alternating projections
 """
 
 from tasks.transfer.phase.convergence import spectral_convergence_db
-from tasks.transfer.phase.estimated import estimated
 from tasks.transfer.phase.iterations import ALPHA, BETA, METHODS, griffinlim, reconstruct
+from tasks.transfer.phase.peaks import estimated
 from tasks.transfer.phase.projections import Projections, with_magnitude
+from tasks.transfer.phase.spanning_tree import tree
 from tasks.transfer.phase.starts import content, random_phase, style
-from tasks.transfer.phase.tree import tree
 
 __all__ = [
     "ALPHA",

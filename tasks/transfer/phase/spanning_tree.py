@@ -42,7 +42,7 @@ def _loudness(magnitude: Tensor) -> tuple[Tensor, Tensor]:
     Loudness is that of both ends together, the quieter one twice, since a step is as good as the worse of its slopes.
     The bits of a float are in its order; below them stands the edge's place.
     """
-    size = magnitude.float() / magnitude.amax((1, 2), keepdim=True).clamp_min(1e-30)
+    size = (magnitude / magnitude.amax((1, 2), keepdim=True).clamp_min(1e-30)).float()
     time, frequency = (torch.minimum(*_ends(size, axis)) * torch.mul(*_ends(size, axis)) for axis in AXES)
     return _unlike(time, 0), _unlike(frequency, time.numel())
 
