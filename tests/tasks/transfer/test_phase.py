@@ -125,6 +125,19 @@ def test_a_batch_equals_its_clips_one_by_one(method, start):
         torch.testing.assert_close(row, restored([signal], 70)[0], rtol=0, atol=1e-6)
 
 
+def test_a_clip_is_the_same_bits_for_any_number_of_threads():
+    wanted = Wanted.of([clip("pluck", 2.0)], 512, 128)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            found.append([wanted.signal(start(wanted.magnitude, 512, 128), 8) for start in STARTS.values()])
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_silent_stays_silent(method):
     wanted = Wanted.of([torch.zeros(2_000), clip("pluck", 0.25)], 256, 64)
