@@ -27,8 +27,8 @@ from tasks.transfer.spectrogram import REFERENCE_RATE, window_of
 T = TypeVar("T")
 
 WORKING_LUFS = -16.0
-"""All inputs are brought to this loudness, and to the spectra of REFERENCE_RATE: log1p is not blind to level, and what is
-quiet or of another rate should sound the same."""
+"""All inputs are brought to this loudness, and to the spectra of REFERENCE_RATE: log1p is not blind to level, and what
+is quiet or of another rate should sound the same."""
 
 
 @dataclass(frozen=True)

@@ -267,7 +267,7 @@ def test_a_track_longer_than_a_segment_comes_out_whole_in_its_channels_and_to_th
     values = by_row(emitted)[0]
     assert values["status"] == "ok", values.get("message")
     assert values["segments"] == 6  # of at most four seconds, with what they share
-    written, rate = soundfile.read(values["audio_uri"].removeprefix("file://"), dtype="float32")
+    written, _ = soundfile.read(values["audio_uri"].removeprefix("file://"), dtype="float32")
     assert written.shape == (len(stereo), 2)
     assert (values["audio_frames"], values["audio_channels"], values["audio_rate"]) == (len(stereo), 2, 8_000)
     # The organ lies to the right, and so does what became of it.
