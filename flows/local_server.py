@@ -36,7 +36,24 @@ def prefect_api() -> Iterator[None]:
         yield
         return
     click.echo("starting a local Prefect server, a few seconds; set PREFECT_API_URL to use yours", err=True)
-    with socket.create_server(("127.0.0.1", 0)) as listening, tempfile.TemporaryFile() as told:
+    with tempfile.TemporaryFile() as told:
+        server, address = _start(told)
+        os.environ["PREFECT_API_URL"] = address
+        try:
+            _wait_for(f"{address}/health", server, told)
+            refresh_global_settings_context()
+            yield
+            APILogHandler().flush()
+        finally:
+            del os.environ["PREFECT_API_URL"]
+            refresh_global_settings_context()
+            server.terminate()
+            server.communicate()
+
+
+def _start(told: IO[bytes]) -> "tuple[subprocess.Popen[bytes], str]":
+    """The server's process, which says on `told` what goes wrong, and the address of its API."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
         handle = listening.fileno()
         server = subprocess.Popen(
             [sys.executable, "-m", "flows.local_server", str(handle)],
@@ -46,18 +63,7 @@ def prefect_api() -> Iterator[None]:
             pass_fds=[handle],
             start_new_session=True,  # a terminal's Ctrl-C is for us
         )
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
-    os.environ["PREFECT_API_URL"] = address
-    try:
-        _wait_for(f"{address}/health", server, told)
-        refresh_global_settings_context()
-        yield
-        APILogHandler().flush()
-    finally:
-        del os.environ["PREFECT_API_URL"]
-        refresh_global_settings_context()
-        server.terminate()
-        server.communicate()
+        return server, f"http://127.0.0.1:{listening.getsockname()[1]}/api"
 
 
 def _wait_for(url: str, server: "subprocess.Popen[bytes]", told: IO[bytes]) -> None:

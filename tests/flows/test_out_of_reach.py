@@ -1,6 +1,10 @@
 """What is out of reach at the start ends a command with 4 and one line that says what to do."""
 
+import os
+
 import pytest
+
+from tests.tasks.store.support import child
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +42,24 @@ def test_a_prefect_api_that_is_not_there_is_said_so(desk, manifest):
     assert said.code == 4, said.err
     assert "prefect server start" in said.err
     assert "canary-72" not in said.out + said.err
+
+
+START = """
+import sys
+from flows.local_server import prefect_api
+from tasks.records.reasons import OutOfReach
+sys.executable = sys.argv[1]
+try:
+    with prefect_api():
+        print("there is one")
+except OutOfReach as error:
+    print(error)
+"""
+
+
+def test_a_local_prefect_server_that_does_not_start_is_told_with_its_last_words(tmp_path):
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho begun >&2\necho no room on the disk >&2\nexit 1\n")
+    broken.chmod(0o700)
+    said = child(START, broken, env=os.environ | {"PREFECT_API_URL": ""})
+    assert "did not start: no room on the disk; set PREFECT_API_URL" in said.stdout, said.stderr
