@@ -32,15 +32,15 @@ def bucket(s3_server):
     return uri
 
 
-def begin(desk, bucket, turn):
-    """A run over a manifest of its own, with a Prefect server of its own."""
+def begin(desk, bucket, turn, own_server=False):
+    """A run over a manifest of its own; with a Prefect server of its own, or with the suite's."""
     rows = [
         {"pair_id": f"p{n}", "content_uri": "tune.flac", "style_uri": "texture.flac", "seed": 100 * turn + n}
         for n in range(PAIRS)
     ]
     manifest = join(bucket, f"manifest-{turn}.parquet")
     open_store(bucket).create(manifest, pd.DataFrame(rows).to_parquet())
-    own = {"PREFECT_API_URL": "", "PREFECT_HOME": str(desk.folder / "own-prefect")}
+    own = {"PREFECT_API_URL": "", "PREFECT_HOME": str(desk.folder / "own-prefect")} if own_server else {}
     return desk.start("run", manifest, "--root", join(bucket, "root"), **SHARDS, **own)
 
 
@@ -56,10 +56,11 @@ def kill_at(flow, target, committed, shards, pause):
 
     By what is committed and not by the clock: how fast a machine is changes nothing about where a run is hit.
     """
-    pid = wait_for(lambda: victim(flow, target), target, 600)
+    wait_for(lambda: flow.poll() is not None or victim(flow, target), target, 600)
     wait_for(lambda: flow.poll() is not None or len(committed()) >= shards, f"{shards} shards", 600)
     time.sleep(pause)
-    if not is_alive(pid):
+    pid = victim(flow, target)
+    if pid is None or not is_alive(pid):
         return False
     os.kill(pid, signal.SIGKILL)
     return True
@@ -78,7 +79,7 @@ def test_ten_kills_at_random_moments_lose_nothing_and_recompute_nothing(desk, bu
     for turn in range(1, 11):
         target = list(TARGETS)[turn % len(TARGETS)]
         known, there = {run.run_id for run in read_runs(store, layout)}, committed()
-        flow = begin(desk, bucket, turn)
+        flow = begin(desk, bucket, turn, own_server=target == "server")
         shards = rng.randrange(PAIRS // 2)
         pause = rng.uniform(0, 2) if shards else rng.uniform(0, 10)  # the start takes longer than a shard
         hit = kill_at(flow, target, lambda there=there: committed() - there, shards, pause)
@@ -110,6 +111,7 @@ def test_ten_kills_at_random_moments_lose_nothing_and_recompute_nothing(desk, bu
 
 @needs_proc
 @pytest.mark.chaos
+@pytest.mark.timeout(900)
 def test_a_killed_worker_is_replaced_and_its_pairs_are_tried_again(desk, bucket):
     flow = begin(desk, bucket, 99)
     pid = wait_for(lambda: victim(flow, "worker"), "the worker")
