@@ -12,6 +12,7 @@ import argparse
 import math
 import statistics
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,14 +29,22 @@ TIMED_PHASE_ITERATIONS = 25
 
 
 @dataclass(frozen=True)
+class Further:
+    """What ours gives with other parameters, so that one thing is equal."""
+
+    weighted: published.Loss  # on the recipe's filters, with the recipe's own content weight
+    equal: Heard  # at the strength at which its style distance is the recipe's
+
+
+@dataclass
 class Compared:
     """One pair, both sides."""
 
+    pair: music.Excerpts
     us: sides.Ours
     ours: Figures
     recipe: peer.Recipe
-    weighted: published.Loss  # ours with the recipe's own content weight, on its filters
-    equal: Heard  # ours, at the strength at which its style distance is the recipe's
+    further: Further | None = None
 
     def ratio(self, name: str) -> float:
         """Ours over the recipe's."""
@@ -45,14 +54,21 @@ class Compared:
 
 def compared(pair: music.Excerpts) -> Compared:
     recipe = peer.recipe(pair)
-    us, judge = sides.ours(pair), Judge(pair)
-    found = judge(us.audio)
+    us = sides.ours(pair)
+    found = Judge(pair)(us.audio)
     seconds = f"{us.cpu:.1f} CPU s, published {recipe.cpu:.0f}"
     losses = f"ours {figure(found.own.total)}, published {figure(recipe.figures.own.total)}"
     print(f"{pair.name}: {losses}; {seconds}", file=sys.stderr, flush=True)
+    return Compared(pair, us, found, recipe)
+
+
+def further(one: Compared) -> Further:
+    pair = one.pair
     weight = from_published(published.CONTENT_WEIGHT, pair.content, pair.style, sides.settings())
-    weighted = judge(sides.ours(pair, content_weight=weight).audio).own
-    return Compared(us, found, recipe, weighted, at_equal_style(pair, found.heard, recipe.figures.heard.style_11))
+    weighted = Judge(pair).own(sides.ours(pair, content_weight=weight).audio)
+    found = Further(weighted, at_equal_style(pair, one.ours.heard, one.recipe.figures.heard.style_11))
+    print(f"{pair.name}: {found}", file=sys.stderr, flush=True)
+    return found
 
 
 def at_equal_style(pair: music.Excerpts, full: Heard, distance: float) -> Heard:
@@ -86,7 +102,12 @@ def rows(pairs: Sequence[Compared], ours: Sequence[float], times: peer.Times) ->
     """Every measure with its target."""
     found = {name: [p.ratio(name) for p in pairs] for name in ("own", "fresh", "style_11", "style_48")}
     spectrogram = [p.ours.own.total / p.recipe.spectrogram for p in pairs]
-    weighted = [p.weighted.total / p.recipe.spectrogram for p in pairs]
+    equal = [(p.further, p.recipe) for p in pairs if p.further]
+    weighted = [more.weighted.total / recipe.spectrogram for more, recipe in equal]
+    heard = {
+        name: [getattr(more.equal, name) - getattr(recipe.figures.heard, name) for more, recipe in equal]
+        for name in ("chroma", "onset")
+    }
     fast = [times.of(p.recipe.evaluations) / p.us.cpu for p in pairs]
     turns = [times.of(p.recipe.evaluations) / statistics.mean(ours) for p in pairs[: len(ours) // 2]]
     seconds = "CPU seconds, published over ours"
@@ -100,12 +121,13 @@ def rows(pairs: Sequence[Compared], ours: Sequence[float], times: peer.Times) ->
         (f"{seconds}, all pairs, at the times taken today", fast, 100, 200, True),
         (f"{seconds}, in turns, {len(turns)} pairs", turns, 100, 200, True),
         (f"{seconds}, as its run was clocked", [p.recipe.cpu / p.us.cpu for p in pairs], 100, 200, True),
-        ("chroma similarity at equal style distance, ours less published", _less(pairs, "chroma"), 0, None, True),
-        ("onset correlation at equal style distance, ours less published", _less(pairs, "onset"), 0, None, True),
+        ("chroma similarity at equal style distance, ours less published", heard["chroma"], 0, None, True),
+        ("onset correlation at equal style distance, ours less published", heard["onset"], 0, None, True),
     ]
     return [
         Row(measure, values, verdict(values, target, at_least=at_least, stretch=stretch), COMMAND)
         for measure, values, target, stretch, at_least in measured
+        if values
     ]
 
 
@@ -118,7 +140,7 @@ def details(pairs: Sequence[Compared]) -> str:
     cells = []
     for p in pairs:
         theirs = p.recipe.figures
-        equal = figure(p.equal.chroma), figure(p.equal.onset)
+        equal = (figure(p.further.equal.chroma), figure(p.further.equal.onset)) if p.further else ("", "")
         cells.append(
             [f"{p.recipe.name}: ours", *_cells(p.ours), *equal, str(p.us.outcome.evaluations), figure(p.us.cpu)]
         )
@@ -134,17 +156,21 @@ def main() -> None:
     parser.add_argument("--timed-pairs", type=int, default=2, help="time the published recipe again on so many")
     parser.add_argument("--timed-evaluations", type=int, default=15, help="by so many of its evaluations")
     parser.add_argument("--kept", action="store_true", help="leave out pairs for which the recipe would have to run")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing more after so long")
     parser.add_argument("--device", default="cpu", help="cuda: pairs a second instead")
     given = parser.parse_args()
     if given.device != "cpu":
         print(throughput.report(given.device, f"{COMMAND} --device {given.device}"))
         return
     torch.set_num_threads(1)
-    pairs = [pair for pair in music.pairs(given.pairs) if peer.at_hand(pair) or not given.kept]
+    pairs = sorted(music.pairs(given.pairs), key=peer.at_hand, reverse=True)  # the rest may be made meanwhile
     _warm_up(pairs[0])
-    both = [compared(pair) for pair in pairs]
-    ours, times = timed(pairs[: given.timed_pairs], given.timed_evaluations)
-    print(machine("torch", "torchaudio", "scipy", "numpy", "soundfile", threads=1, pairs=len(pairs)), end="\n\n")
+    end = time.monotonic() + 60 * given.minutes
+    both = [compared(pair) for pair in pairs if (peer.at_hand(pair) or not given.kept) and time.monotonic() < end]
+    ours, times = timed([one.pair for one in both[: given.timed_pairs]], given.timed_evaluations)
+    for one in both:
+        one.further = further(one) if time.monotonic() < end else None
+    print(machine("torch", "torchaudio", "scipy", "numpy", "soundfile", threads=1, pairs=len(both)), end="\n\n")
     print(f"{music.note()}. Absolute losses, content weight {published.CONTENT_WEIGHT}.", end="\n\n")
     print(measures(rows(both, ours, times)), end="\n\n")
     print(_clocked(times, ours, given.timed_evaluations), end="\n\n")
@@ -159,10 +185,6 @@ def _clocked(times: peer.Times, ours: Sequence[float], evaluations: int) -> str:
         f"iteration of Griffin-Lim {times.phase_iteration:.4f} (mean of {TIMED_PHASE_ITERATIONS}). A whole run is "
         f"scaled from them to the pair's own number of evaluations and {published.PHASE_ITERATIONS} iterations."
     )
-
-
-def _less(pairs: Sequence[Compared], name: str) -> list[float]:
-    return [getattr(p.equal, name) - getattr(p.recipe.figures.heard, name) for p in pairs]
 
 
 def _value(figures: Figures, name: str) -> float:

@@ -3,7 +3,7 @@ optimised on, and by infinitely many at widths that no objective saw; and how mu
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -38,15 +38,30 @@ class Judge:
 
     def __init__(self, pair: music.Excerpts) -> None:
         self._pair = pair
-        content, style = published.log_magnitude(pair.content), published.log_magnitude(pair.style)
-        with torch.no_grad():
-            self._own, self._fresh = (
-                published.Objective(content, style, _bank(seed)) for seed in (kept.SEED, FRESH_SEED)
-            )
 
     def __call__(self, audio: Tensor) -> Figures:
-        x = published.log_magnitude(pad(audio, (0, len(self._pair.content) - len(audio))))
-        return Figures(self._own.loss(x), self._fresh.loss(x), heard(self._pair, audio), _style(self._pair, audio, 48))
+        fresh = self._fresh.loss(self._x(audio))
+        return Figures(self.own(audio), fresh, heard(self._pair, audio), _style(self._pair, audio, 48))
+
+    def own(self, audio: Tensor) -> published.Loss:
+        """Its loss on the filters that the published recipe optimised on, and nothing else."""
+        return self._own.loss(self._x(audio))
+
+    @cached_property
+    def _own(self) -> published.Objective:
+        return self._objective(kept.SEED)
+
+    @cached_property
+    def _fresh(self) -> published.Objective:
+        return self._objective(FRESH_SEED)
+
+    def _objective(self, seed: int) -> published.Objective:
+        content, style = published.log_magnitude(self._pair.content), published.log_magnitude(self._pair.style)
+        with torch.no_grad():
+            return published.Objective(content, style, _bank(seed))
+
+    def _x(self, audio: Tensor) -> Tensor:
+        return published.log_magnitude(pad(audio, (0, len(self._pair.content) - len(audio))))
 
 
 def heard(pair: music.Excerpts, audio: Tensor) -> Heard:

@@ -5,6 +5,7 @@ python -m tests.bench.results bench_kernel        # one section anew; the others
 python -m tests.bench.results bench_transfer --pairs 2
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -23,20 +24,21 @@ SECTIONS: dict[str, tuple[str, list[str]]] = {
 HEAD = """# Benchmarks
 
 Written by `make bench`; each section says what ran, on what, and by which command. Nothing here is edited by hand.
+What bounds the measures that miss their target is in [NOTES.md](NOTES.md).
 """
 
 
 def section(name: str, arguments: list[str]) -> str:
     """What a benchmark prints, under its heading; what it fails with, where it does."""
     command = [sys.executable, "-m", f"tests.bench.{name}", *arguments]
-    clock = time.perf_counter()
+    clock, load = time.perf_counter(), os.getloadavg()[0]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     minutes = (time.perf_counter() - clock) / 60
     print(f"{name}: {minutes:.1f} minutes", file=sys.stderr)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
     ran = f"`{' '.join(['python', '-m', f'tests.bench.{name}', *arguments])}`"
-    when = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {minutes:.1f} minutes"
+    when = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {minutes:.1f} minutes, load average {load:.1f} at the start"
     return f"## {SECTIONS[name][0]}\n\n{ran} ({when})\n\n{done.stdout.strip()}\n"
 
 
@@ -51,8 +53,9 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or [""]
     wanted = [name] if name else list(SECTIONS)
     for each in wanted:
-        made = kept() | {each: section(each, arguments)}
-        parts = [f"<!-- {n} -->\n{made[n]}" for n in SECTIONS if n in made]
+        new = {each: section(each, arguments)}
+        there = kept() | new  # read now: another section may have been written meanwhile
+        parts = [f"<!-- {n} -->\n{there[n]}" for n in SECTIONS if n in there]
         FILE.write_text("\n".join([HEAD, *parts]))
 
 
