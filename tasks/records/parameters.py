@@ -23,6 +23,17 @@ def _sorted_unique(widths: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(widths))
 
 
+def _zero_or(least: int) -> AfterValidator:
+    """0 leaves it to the content; anything else has a bound."""
+
+    def check(value: int) -> int:
+        if 0 < value < least:
+            raise ValueError(f"should be 0 or greater than or equal to {least}")
+        return value
+
+    return AfterValidator(check)
+
+
 Width = Annotated[int, Field(ge=1, le=256)]
 
 
@@ -38,11 +49,13 @@ class Parameters(Form):
         allow_inf_nan=False,
         description="0: the content untouched, 1: as close to the style as it goes",
     )
-    sample_rate: int = Field(0, ge=0, le=192_000, description="working and output rate, Hz; 0: the content's own")
-    n_fft: int = Field(
+    sample_rate: Annotated[int, _zero_or(8_000)] = Field(
+        0, ge=0, le=192_000, description="working and output rate, Hz; 0: the content's own"
+    )
+    n_fft: Annotated[int, _zero_or(256)] = Field(
         0, ge=0, le=32_768, multiple_of=2, description="window of the spectrogram, samples; 0: about 93 ms"
     )
-    hop_length: int = Field(
+    hop_length: Annotated[int, _zero_or(64)] = Field(
         0, ge=0, le=8_192, description="step of the spectrogram, samples, n_fft divided by 4 or more; 0: by 4"
     )
     features: Literal["kernel", "conv", "vgg"] = Field(
@@ -98,10 +111,6 @@ class Parameters(Form):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if 0 < self.sample_rate < 8_000:
-            raise ValueError(f"sample_rate {self.sample_rate} is below 8000 Hz; 0 keeps the content's own")
-        if 0 < self.n_fft < 256:
-            raise ValueError(f"n_fft {self.n_fft} is below 256; 0 means about 93 ms")
         if self.hop_length and not self.n_fft:
             raise ValueError("hop_length needs an n_fft; leave both at 0, or set both")
         if self.hop_length and (self.n_fft % self.hop_length or self.hop_length * 4 > self.n_fft):
