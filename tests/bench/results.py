@@ -15,11 +15,12 @@ from pathlib import Path
 
 FILE = Path(__file__).with_name("RESULTS.md")
 SECTIONS: dict[str, tuple[str, list[str]]] = {
-    "bench_transfer": ("Against the published recipe", []),
-    "bench_kernel": ("One evaluation against its matrix products", []),
-    "bench_phase": ("Phase reconstruction", []),
-    "bench_whole": ("From files to a file; 44.1 kHz stereo", []),
-    "bench_ablation": ("What each default is worth", []),
+    "bench_transfer": ("Against the published recipe", ["bench_transfer"]),
+    "on_a_gpu": ("Pairs of ten seconds a second on a GPU", ["bench_transfer", "--device", "cuda"]),
+    "bench_kernel": ("One evaluation against its matrix products", ["bench_kernel"]),
+    "bench_phase": ("Phase reconstruction", ["bench_phase"]),
+    "bench_whole": ("From files to a file; 44.1 kHz stereo", ["bench_whole"]),
+    "bench_ablation": ("What each default is worth", ["bench_ablation"]),
 }
 HEAD = """# Benchmarks
 
@@ -30,16 +31,18 @@ What bounds the measures that miss their target is in [NOTES.md](NOTES.md).
 
 def section(name: str, arguments: list[str]) -> str:
     """What a benchmark prints, under its heading; what it fails with, where it does."""
-    command = [sys.executable, "-m", f"tests.bench.{name}", *arguments]
+    title, [module, *own] = SECTIONS[name]
+    told = ["-m", f"tests.bench.{module}", *own, *arguments]
+    command = [sys.executable, *told]
     clock, load = time.perf_counter(), os.getloadavg()[0]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     minutes = (time.perf_counter() - clock) / 60
     print(f"{name}: {minutes:.1f} minutes", file=sys.stderr)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
-    ran = f"`{' '.join(['python', '-m', f'tests.bench.{name}', *arguments])}`"
+    ran = f"`{' '.join(['python', *told])}`"
     when = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {minutes:.1f} minutes, load average {load:.1f} at the start"
-    return f"## {SECTIONS[name][0]}\n\n{ran} ({when})\n\n{done.stdout.strip()}\n"
+    return f"## {title}\n\n{ran} ({when})\n\n{done.stdout.strip()}\n"
 
 
 def kept() -> dict[str, str]:
