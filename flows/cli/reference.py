@@ -23,7 +23,9 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 def help_of(name: str, command: click.Command) -> str:
     """What `NAME --help` prints, 100 columns wide."""
-    with click.Context(command, info_name=name, max_content_width=100, terminal_width=100) as context:
+    names = cli.context_settings["help_option_names"]  # click keeps those that a command was first asked with
+    context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100, help_option_names=names)
+    with context:
         return command.get_help(context)
 
 
