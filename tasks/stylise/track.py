@@ -184,11 +184,15 @@ def untouched(piece: Piece) -> Outcome:
 
 
 def joined(pieces: Sequence[Piece], outcomes: Sequence[Outcome]) -> Outcome:
-    """One outcome of those of all segments: figures are means by each one's share of what was restyled."""
+    """One outcome of those of all segments: figures are means by each one's share of what was restyled.
+
+    Their waveforms are taken from them: a long track need not be held twice.
+    """
     waveforms = []
     for piece, outcome in zip(pieces, outcomes, strict=True):
         assert outcome.waveform is not None
-        waveforms.append(outcome.waveform / piece.gain)
+        waveforms.append(outcome.waveform.div_(piece.gain))
+        outcome.waveform = None
     restyled = [n for n, piece in enumerate(pieces) if not piece.silent] or list(range(len(pieces)))
     kept, shares = [outcomes[n] for n in restyled], [pieces[n].share for n in restyled]
 

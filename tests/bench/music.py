@@ -58,6 +58,15 @@ def pairs(count: int) -> list[Excerpts]:
     return [Excerpts(f"{c} + {s}", _synthesised(c), _synthesised(s)) for c, s in names[:count]]
 
 
+def sound(track: str, seconds: float, start: float = STARTS) -> torch.Tensor:
+    """Of any length and as loud as it comes, mono at SAMPLE_RATE, (samples,); synthesised where there is none."""
+    if not FOLDER.is_dir():
+        return torch.from_numpy(synthesise((CONTENTS + STYLES)[len(track) % 4], seconds, SAMPLE_RATE))
+    data = (FOLDER / f"{track}.ogg").read_bytes()
+    clip = decode(data, sample_rate=SAMPLE_RATE, start=start, seconds=seconds, max_seconds=seconds + 1)
+    return torch.from_numpy(clip.samples)
+
+
 def level(waveform: torch.Tensor) -> torch.Tensor:
     """The waveform at LEVEL_LUFS: log1p is not blind to level.
 
@@ -69,9 +78,7 @@ def level(waveform: torch.Tensor) -> torch.Tensor:
 
 
 def _excerpt(track: str) -> torch.Tensor:
-    data = (FOLDER / f"{track}.ogg").read_bytes()
-    clip = decode(data, sample_rate=SAMPLE_RATE, start=STARTS, seconds=SECONDS, max_seconds=SECONDS + 1)
-    return level(torch.from_numpy(clip.samples))
+    return level(sound(track, SECONDS))
 
 
 def _synthesised(name: str) -> torch.Tensor:
