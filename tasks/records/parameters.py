@@ -103,7 +103,9 @@ class Parameters(Form):
     segment_seconds: float = Field(
         10.0, ge=4, le=60, description="longer tracks are cut into overlapping segments of about so much, seconds"
     )
-    overlap_seconds: float = Field(0.5, ge=0.1, le=1, description="what neighbouring segments share, seconds")
+    overlap_seconds: float = Field(
+        1.0, ge=0.1, le=1, description="what neighbouring segments share, seconds; more than the widest patch lasts"
+    )
     peak_limit_dbtp: float = Field(-1.0, ge=-20, le=0, description="highest true peak of the output, dBTP")
     max_seconds: float = Field(1_200.0, gt=0, le=36_000, description="longest input that is accepted, seconds")
     audio_format: Literal["flac", "wav", "ogg", "mp3"] = Field("flac", description="container of the output")

@@ -15,20 +15,20 @@ class Stopped(Exception):
     """The run was asked to stop while a batch was in work."""
 
 
-Place = tuple[int, int, Piece]
-"""Which track of those that are given, which of its pieces by number, and that piece."""
+Place = tuple[int, int]
+"""Which track of those that are given, and which of its pieces."""
 
 
 def batches(tracks: Sequence[Track], budget_mb: float) -> Iterator[list[Place]]:
     """Open pieces that may share a batch, whatever track they are of, together as far as memory allows, in order."""
     groups: dict[Any, list[Place]] = {}
     for t, track in enumerate(tracks):
-        for n, piece in track.open.items():
-            key = batch_key(piece.item, piece.settings)
-            groups.setdefault((key, piece.settings), []).append((t, n, piece))
+        for n in track.open:
+            key = batch_key(track.pieces[n].item, track.loaded.settings)
+            groups.setdefault((key, track.loaded.settings), []).append((t, n))
     for group in groups.values():
-        _, _, piece = group[0]
-        each = bytes_per_item(piece.item, piece.settings)
+        t, n = group[0]
+        each = bytes_per_item(tracks[t].pieces[n].item, tracks[t].loaded.settings)
         size = max(1, int(budget_mb * 1e6 // each))
         for start in range(0, len(group), size):
             yield group[start : start + size]
@@ -36,9 +36,9 @@ def batches(tracks: Sequence[Track], budget_mb: float) -> Iterator[list[Place]]:
 
 def transfer_track(track: Track, device: torch.device, on_step: Callable[[Step], None]) -> Outcome:
     """One pair by itself, a segment at a time. Raises what its first failed segment raised."""
-    while track.open:
-        n, piece = next(iter(track.open.items()))
-        [track.outcomes[n]] = transfer_batch([piece], device, on_step)
+    for n in range(len(track.pieces)):
+        if n in track.open:
+            [track.outcomes[n]] = transfer_batch([track.pieces[n]], device, on_step)
     return track.outcome()
 
 
@@ -77,7 +77,7 @@ def _out_of_memory(error: Exception, one: Piece, device: torch.device) -> PairEr
 
 
 def _drain(batch: Sequence[Piece], device: torch.device, on_step: Callable[[Step], None]) -> list[Outcome | Exception]:
-    steps = transfer([piece.item for piece in batch], batch[0].settings, device)
+    steps = transfer([piece.item for piece in batch], batch[0].loaded.settings, device)
     while True:
         try:
             step = next(steps)

@@ -102,25 +102,18 @@ class Stylist:
         return tracks
 
     def _restyle(self, tracks: Sequence[Track]) -> None:
-        """Compute all pieces of some tracks, and have each track written as soon as its last piece is done.
-
-        In rounds: the segments of all tracks, then their seams.
-        """
+        """Compute all pieces of some tracks, and have each track written as soon as its last piece is done."""
         left = list(tracks)
-        while left:
-            for batch in batches(tracks, self._budget_mb()):
-                # A track that failed meanwhile is left alone.
-                places = [(t, n, piece) for t, n, piece in batch if n in tracks[t].open]
-                rows = [tracks[t].loaded.pair.manifest_row for t, _, _ in places]
-                outcomes = self._transfer([piece for _, _, piece in places], rows) if places else []
-                for (t, n, _), outcome in zip(places, outcomes, strict=True):
-                    tracks[t].outcomes[n] = outcome
-                self._write_done(left)
-            self._write_done(left)  # also where nothing of it needed restyling
-
-    def _write_done(self, left: list[Track]) -> None:
-        for track in [track for track in left if not track.open]:
-            left.remove(track)
+        for batch in batches(tracks, self._budget_mb()):
+            places = [(t, n) for t, n in batch if n in tracks[t].open]  # a track that failed is left alone
+            rows = [tracks[t].loaded.pair.manifest_row for t, _ in places]
+            outcomes = self._transfer([tracks[t].pieces[n] for t, n in places], rows) if places else []
+            for (t, n), outcome in zip(places, outcomes, strict=True):
+                tracks[t].outcomes[n] = outcome
+            for track in [track for track in left if not track.open]:
+                left.remove(track)
+                self._write(track)
+        for track in left:  # nothing of it needed restyling
             self._write(track)
 
     def _transfer(self, pieces: Sequence[Piece], rows: Sequence[int]) -> list[Outcome | Exception]:

@@ -1,11 +1,9 @@
 """A track of any length as segments that are restyled each by itself, and one track of the results again."""
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -15,12 +13,10 @@ from tasks.stylise.inputs import Loaded, ratio
 from tasks.transfer import quality
 from tasks.transfer.item import Item
 from tasks.transfer.pipeline import STAGES, Outcome
-from tasks.transfer.segments import Segment, across, cut, join, lay_over, weights
-from tasks.transfer.settings import Settings
+from tasks.transfer.segments import Segment, cut, join, weights
 
 MOST_GAIN = 12.0
 """dB between a segment's own working level and the track's: a quiet passage is restyled as well, and stays quiet."""
-SEAM_EVALUATIONS = 16
 
 
 @dataclass(frozen=True)
@@ -31,10 +27,6 @@ class Piece:
     segment: Segment
     gain: float  # factor between the track's working level and the segment's own
     share: float  # of the track, 0 to 1
-
-    @property
-    def settings(self) -> Settings:
-        return self.loaded.settings
 
     @property
     def content(self) -> torch.Tensor:
@@ -54,37 +46,13 @@ class Piece:
         return float(self.segment.of(self.loaded.content.channels).abs().max()) < SILENT_LEVEL
 
 
-@dataclass(frozen=True)
-class Seam(Piece):
-    """What lies around an overlap of the joined track, to be refined once more as one."""
-
-    joined: torch.Tensor = field(repr=False)  # (samples of the track,), at the content's working level
-
-    @property
-    def settings(self) -> Settings:
-        own = self.loaded.settings
-        evaluations = min(SEAM_EVALUATIONS, own.refine_evaluations)
-        return replace(own, start="content", spectrogram_evaluations=0, refine_evaluations=evaluations)
-
-    @property
-    def item(self) -> Item:
-        return replace(super().item, begun=self.of(self.joined))
-
-    @property
-    def context(self) -> int:
-        """Samples at both ends that are only looked at."""
-        return min(_context(self.loaded.settings), self.segment.samples // 4)
-
-    def mend(self, outcome: Outcome) -> None:
-        """Lay what was refined over the joined track."""
-        assert outcome.waveform is not None
-        place = Segment(self.segment.start + self.context, self.segment.stop - self.context)
-        waveform = outcome.waveform[self.context : len(outcome.waveform) - self.context] / self.gain
-        lay_over(self.joined, waveform, place, min(self.settings.n_fft, place.samples // 4))
-
-
 def pieces_of(loaded: Loaded) -> tuple[Piece, ...]:
-    """The segments of a pair, in order."""
+    """The segments of a pair, in order.
+
+    The ends of a segment lie in fewer patches than its middle, and half a second of each comes out unlike the rest: its
+    spectrum changes faster, by a fifth in the median, and its level strays by some 2 dB. Where neighbours share more
+    than the widest patch lasts, the fade of `join` leaves little of that (tests/bench/bench_tracks.py).
+    """
     settings, samples = loaded.settings, loaded.content.samples
     seconds = loaded.params.segment_seconds, loaded.params.overlap_seconds
     longest, overlap = (round(s * settings.sample_rate) for s in seconds)
@@ -98,34 +66,9 @@ def pieces_of(loaded: Loaded) -> tuple[Piece, ...]:
     return tuple(Piece(loaded, *each) for each in zip(segments, gains, shares, strict=True))
 
 
-def seams_of(pieces: Sequence[Piece], joined: torch.Tensor) -> tuple[Seam, ...]:
-    """Where neighbours that were both restyled meet in a joined track, (samples,).
-
-    The ends of a segment lie in fewer patches than its middle, and the least of it is optimised there: through half a
-    second the spectrum of each changes faster than elsewhere, however narrow the fade between them, and 16 more
-    evaluations around the overlap mend it (tests/bench/bench_tracks.py).
-    """
-    loaded, settings = pieces[0].loaded, pieces[0].settings
-    if settings.strength == 0 or settings.refine_evaluations == 0:
-        return ()
-    segments = [piece.segment for piece in pieces]
-    reach = min(_context(settings) + settings.n_fft, min(segment.samples for segment in segments) // 4)
-    around = across(segments, reach, settings.hop_length)
-    return tuple(
-        Seam(loaded, place, math.sqrt(before.gain * after.gain), 0.0, joined)
-        for place, (before, after) in zip(around, pairwise(pieces), strict=True)
-        if not (before.silent or after.silent)
-    )
-
-
-def _context(settings: Settings) -> int:
-    """Samples that the widest patch reaches."""
-    return max(settings.widths) * settings.hop_length
-
-
 @dataclass
 class Track:
-    """A pair's pieces, and what became of them as they come out of their batches: its segments, then its seams."""
+    """A pair's pieces, and what became of them as they come out of their batches."""
 
     loaded: Loaded
 
@@ -138,45 +81,22 @@ class Track:
     def pieces(self) -> tuple[Piece, ...]:
         return pieces_of(self.loaded)
 
-    @cached_property
-    def seams(self) -> tuple[Seam, ...]:
-        waveform = self._whole.waveform
-        assert waveform is not None
-        return seams_of(self.pieces, waveform)
-
     @property
-    def open(self) -> dict[int, Piece]:
-        """The pieces that may go into a batch now, by number; none once one has failed."""
+    def open(self) -> list[int]:
+        """The pieces that wait for a batch; none once one has failed."""
         if any(isinstance(outcome, Exception) for outcome in self.outcomes.values()):
-            return {}
-        left = {n: piece for n, piece in enumerate(self.pieces) if n not in self.outcomes}
-        if left or len(self.pieces) == 1:
-            return left
-        return {n: seam for n, seam in enumerate(self.seams, len(self.pieces)) if n not in self.outcomes}
+            return []
+        return [n for n in range(len(self.pieces)) if n not in self.outcomes]
 
     def outcome(self) -> Outcome:
         """What became of the whole. Raises what its first failed piece raised."""
-        if failed := next((o for _, o in sorted(self.outcomes.items()) if isinstance(o, Exception)), None):
-            raise failed
-        whole = self._whole
-        for seam, outcome in zip(self.seams if len(self.pieces) > 1 else (), self._of_seams(), strict=True):
-            seam.mend(outcome)
-            for stage in STAGES:
-                whole.seconds[stage] += outcome.seconds.get(stage, 0.0)
-        return whole
-
-    @cached_property
-    def _whole(self) -> Outcome:
-        """That of its segments."""
-        found = self._done(range(len(self.pieces)))
-        return found[0] if len(found) == 1 else joined(self.pieces, found)
-
-    def _of_seams(self) -> list[Outcome]:
-        return self._done(range(len(self.pieces), len(self.outcomes)))
-
-    def _done(self, numbers: Iterable[int]) -> list[Outcome]:
-        found = (self.outcomes[n] for n in numbers)
-        return [outcome for outcome in found if isinstance(outcome, Outcome)]
+        outcomes = []
+        for n in sorted(self.outcomes):
+            found = self.outcomes[n]
+            if isinstance(found, Exception):
+                raise found
+            outcomes.append(found)
+        return outcomes[0] if len(outcomes) == 1 else joined(self.pieces, outcomes)
 
 
 def untouched(piece: Piece) -> Outcome:

@@ -26,12 +26,10 @@ class Checkpoint:
 class Item:
     """content: mono signal at the sample rate, (samples,) float32. At least one style.
 
-    `checkpoint` is for the features that are a trained network; None: its weights are drawn from the seed. `begun`,
-    (samples,), is what the refine stage starts from in place of the content, where it starts from the content.
+    `checkpoint` is for the features that are a trained network; None: its weights are drawn from the seed.
     """
 
     content: Tensor
     styles: tuple[Style, ...]
     seed: int = 0
     checkpoint: Checkpoint | None = None
-    begun: Tensor | None = None

@@ -138,14 +138,11 @@ class Batch:
         clock = time.perf_counter()
         x = yield from self._spectrogram(losses, judge, x)
         clock = self._seconds("spectrogram", clock)
-        signal = self._begun() if self._unchanged else (yield from self._phase(x))
+        signal = self._content if self._unchanged else (yield from self._phase(x))
         clock = self._seconds("phase", clock)
         signal = yield from self._refine(losses, signal)
         self._seconds("refine", clock)
         return signal
-
-    def _begun(self) -> Tensor:
-        return self._padded([item.content if item.begun is None else item.begun for item in self.items])
 
     def _spectrogram(self, losses: Losses, judge: Judge, x: Tensor) -> Generator[Step, None, Tensor]:
         problem = SpectrogramProblem(losses, self.settings.content_weight)

@@ -84,28 +84,6 @@ def join(waveforms: Sequence[Tensor], segments: Sequence[Segment]) -> Tensor:
     return out
 
 
-def across(segments: Sequence[Segment], reach: int, hop: int) -> tuple[Segment, ...]:
-    """What lies around each overlap: `reach` samples and more to both sides, inside the track, on multiples of `hop`.
-
-    All of one length where there is room, so that they share a bucket.
-    """
-    widest = max((before.stop - after.start for before, after in pairwise(segments)), default=0)
-    length = (-(-(widest + 2 * reach) // hop) + 2) * hop
-    starts = [max(0, (before.stop + after.start - length) // 2) // hop * hop for before, after in pairwise(segments)]
-    return tuple(Segment(start, min(start + length, segments[-1].stop)) for start in starts)
-
-
-def lay_over(track: Tensor, waveform: Tensor, place: Segment, fade: int) -> None:
-    """Put a waveform in the place of what a track has there, cross-faded over `fade` samples at both ends.
-
-    Shape: (..., samples of the track), (..., samples of the place). By the law of `join`, in place.
-    """
-    before, after = Segment(place.start, place.start + fade), Segment(place.stop - fade, place.stop)
-    first = _faded(before.of(track), waveform[..., :fade])
-    last = _faded(waveform[..., -fade:], after.of(track))
-    track[..., place.start : place.stop] = torch.cat([first, waveform[..., fade:-fade], last], -1)
-
-
 def weights(segments: Sequence[Segment]) -> tuple[float, ...]:
     """Each segment's share of the track, which sum to 1: of an overlap each neighbour owns half."""
     inner = [(before.stop + after.start) / 2 for before, after in pairwise(segments)]

@@ -17,6 +17,7 @@ from tasks.records.run import Options, RunRecord
 from tasks.roots import Roots
 from tasks.store import open_store
 from tasks.stylise import batch
+from tasks.stylise.inputs import settings_of
 from tasks.transfer import quality
 from tasks.transfer.judge import relative_losses
 from tasks.transfer.pipeline import Outcome
@@ -303,55 +304,13 @@ def test_a_passage_keeps_its_loudness_beside_the_others(stylist, folder):
     assert 8 < last - first < 20  # 14 dB in the content
 
 
-@pytest.fixture
-def track(folder, pool):
-    """Sixteen seconds in five segments."""
-    soundfile.write(folder / "long.wav", synthesise("pluck", 16.0, 8_000), 8_000, subtype="FLOAT")
-    cut = {"segment_seconds": 4.0, "overlap_seconds": 0.25, "refine_evaluations": 8}
-
-    def _track(**params):
-        roots = Roots.resolve([f"file://{folder}"])
-        return stylise.Track(stylise.load(pair(folder, 0, "long", **cut | params), roots, pool))
-
-    return _track
-
-
-def test_seams_are_refined_once_all_segments_are_done_and_the_rest_stays(track):
-    one = track()
-    while len(one.outcomes) < len(one.pieces):
-        n, piece = next(iter(one.open.items()))
-        [one.outcomes[n]] = stylise.transfer_batch([piece], CPU, lambda step: None)
-    assert len(one.open) == len(one.seams) == len(one.pieces) - 1
-    joined = one.seams[0].joined.clone()
-    whole = stylise.transfer_track(one, CPU, lambda step: None).waveform
-    around = torch.zeros(len(joined), dtype=torch.bool)
-    for seam in one.seams:
-        before, after = (relative_losses(seam.of(w), seam.item, seam.settings)[1] for w in (joined, whole))
-        assert after < 0.9 * before
-        around[seam.segment.start + seam.context : seam.segment.stop - seam.context] = True
-    assert torch.equal(whole[~around], joined[~around])
-    assert around.float().mean() < 0.25
-
-
-def test_seams_of_all_tracks_go_in_batches_as_the_segments_do(track, stylist, monkeypatch):
-    sizes = []
-    real = batch._drain
-    monkeypatch.setattr(batch, "_drain", lambda some, *rest: sizes.append(len(some)) or real(some, *rest))
-    made, _ = stylist()
-    tracks = [track(), track(seed=1)]
-    with monkeypatch.context() as patched:
-        patched.setattr(made, "_write", lambda one: None)
-        patched.setattr(made, "_emit_written", lambda: None)
-        made._restyle(tracks)
-    assert sizes == [2 * len(tracks[0].pieces), 2 * len(tracks[0].seams)]
-
-
-@pytest.mark.parametrize("params", [{"strength": 0.0}, {"refine_evaluations": 0}])
-def test_where_nothing_is_refined_no_seam_is(track, params):
-    one = track(**params)
-    whole = stylise.transfer_track(one, CPU, lambda step: None)
-    assert one.seams == ()
-    assert len(whole.waveform) == 16 * 8_000
+@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
+def test_no_place_of_a_track_is_made_of_the_ends_of_segments_alone(rate):
+    """What lies in fewer patches than the rest, at the end of one segment, is faded into the other's middle."""
+    params = checked({})
+    settings = settings_of(params, rate)
+    patch = max(settings.widths) * settings.hop_length
+    assert params.overlap_seconds * rate > 1.2 * patch
 
 
 def test_the_rate_of_the_content_is_kept_and_the_style_follows(stylist, folder):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.transfer.buckets import padded_frames
-from tasks.transfer.segments import Segment, across, correlation, cut, join, lay_over, weights
+from tasks.transfer.segments import Segment, correlation, cut, join, weights
 from tasks.transfer.spectrogram import frames_of
 from tests.bench.seams import seams
 from tests.tasks.transfer.sounds import clip
@@ -163,33 +163,6 @@ def test_joining_is_the_same_for_any_number_of_threads(threads):
     torch.set_num_threads(1)
     assert torch.equal(joined, join(waveforms, segments))
     torch.set_num_threads(before)
-
-
-# --- around the seams -----------------------------------------------------------------------------
-
-
-@given(tracks(), st.integers(0, 5_000))
-def test_what_lies_around_a_seam_reaches_to_both_sides_of_it(track, reach):
-    segments = cut(*track)
-    places = across(segments, reach, track[3])
-    assert len(places) == len(segments) - 1
-    for place, (before, after) in zip(places, pairwise(segments), strict=True):
-        assert place.start % track[3] == 0
-        assert place.start <= max(0, after.start - reach)
-        assert place.stop >= min(track[0], before.stop + reach)
-    inside = [place for place in places if place.start > 0 and place.stop < track[0]]
-    assert len({place.samples for place in inside}) <= 1
-
-
-def test_what_is_laid_over_a_track_replaces_it_there_and_nowhere_else():
-    track, other, place = noise(10_000, 0), noise(4_000, 1), Segment(3_000, 7_000)
-    before = track.clone()
-    lay_over(track, other, place, 500)
-    assert torch.equal(track[:3_000], before[:3_000])
-    assert torch.equal(track[3_500:6_500], other[500:3_500])
-    assert torch.equal(track[7_000:], before[7_000:])
-    lay_over(before, before[3_000:7_000].clone(), place, 500)
-    assert torch.allclose(before, noise(10_000, 0), rtol=8 * EPS, atol=0)  # what is there already changes nothing
 
 
 # --- seams ----------------------------------------------------------------------------------------
