@@ -4,10 +4,10 @@ python -m tests.bench.bench_tracks seams     # one track restyled in two ways of
 python -m tests.bench.bench_tracks memory    # ten minutes of stereo from file to file (evaluations cost no memory)
 python -m tests.bench.bench_tracks styles    # parts of a long style against the whole
 
-Seams: in overlaps of 0.5 s the flux was 1.92 and 1.76 dB in the median (two cuts of one track) where it was 1.56 and 1.52
-elsewhere, and 1.69 and 1.72 at the same times without a seam, however narrow the fade; in those of 1 s it is 1.56 and
-1.57, as elsewhere. 16 evaluations more around each seam did as much for overlaps of 0.5 s, at the price of a second round
-of batches, and nothing for those of 1 s.
+Seams: in overlaps of 0.5 s the flux was 1.92 and 1.76 dB in the median (two cuts of one track) where it was 1.56 and
+1.52 elsewhere, and 1.69 and 1.72 at the same times without a seam, however narrow the fade; in those of 1 s it is 1.56
+and 1.57, as elsewhere. 16 evaluations more around each seam did as much for overlaps of 0.5 s, at the price of a second
+round of batches, and nothing for those of 1 s.
 """
 
 import argparse
@@ -183,6 +183,7 @@ def main() -> None:
     two = parts.add_parser("memory")
     two.set_defaults(run=memory)
     three = parts.add_parser("styles")
+    three.add_argument("--style", default=long_styles.STYLE, help="a track of the package")
     three.add_argument("--seconds", type=float, default=120.0)
     three.add_argument("--parts", type=float, nargs="+", default=(5.0, 10.0, 20.0, 30.0, 60.0))
     three.add_argument("--seeds", type=int, default=5)
