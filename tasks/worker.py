@@ -157,12 +157,13 @@ def serve(connection: Connection, stop: Any, device: str, threads: int) -> None:
     # Signals are for the flow, which tells us to stop; a terminal's Ctrl-C reaches every process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    from tasks.computing import set_up
     from tasks.decoding import DecodePool, die_with_parent
 
     die_with_parent()
     import torch
 
-    torch.set_num_threads(threads or os.cpu_count() or 1)
+    set_up(threads)
     pool = DecodePool(min(4, os.cpu_count() or 1))
     connection.send(("ready",))
     try:

@@ -29,6 +29,15 @@ def products(a: Tensor, b: Tensor) -> Tensor:
     return torch.stack([x @ y for x, y in zip(a, b, strict=True)])
 
 
+def add_products(to: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add `products` of a and b in place."""
+    if a.device.type == "cuda":
+        to.baddbmm_(a, b)
+    else:
+        for found, x, y in zip(to, a, b, strict=True):
+            found.addmm_(x, y)
+
+
 def per_item(values: Tensor, like: Tensor) -> Tensor:
     """One value for each item, shaped and typed to multiply `like`. Shape: (batch,) -> (batch, 1, ...)."""
     return values.to(like.dtype).reshape(-1, *[1] * (like.dim() - 1))

@@ -11,8 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
+from tasks.computing import set_up
 from tests.bench import music, peer, sides
 from tests.bench.judge import Judge
 from tests.bench.table import figure, machine, markdown
@@ -77,7 +76,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=2)
     parser.add_argument("--only", action="append", choices=list(GROUPS), help="some groups of cells alone")
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up(1)
     pairs = music.pairs(given.pairs)
     table = Table(pairs)
     rows = [table.row(f"**default**: {told(_defaults())}", {})]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from tasks.computing import set_up
 from tasks.transfer.features import Part, Reference, losses_of
 from tasks.transfer.objective import SpectrogramProblem
 from tests.bench import music, published, sides
@@ -59,7 +60,7 @@ def main() -> None:
     repeat = parser.parse_args().repeat
     calls, rows, cells = both(music.pairs(1)[0]), [], []
     for threads in (1, 2):
-        torch.set_num_threads(threads)
+        set_up(threads)
         ours, products = times(calls, repeat)
         for clock, name in ((0, "CPU of the thread"), (1, "wall")):
             us, them = ([seen[clock] for seen in side] for side in (ours, products))

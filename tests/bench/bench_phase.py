@@ -17,6 +17,7 @@ import torch
 import torchaudio
 from torch import Tensor
 
+from tasks.computing import set_up
 from tasks.transfer.phase import estimated, reconstruct, spectral_convergence_db
 from tasks.transfer.spectrogram import Inverse, frames_of, stft
 from tests.bench import music, published, sides
@@ -76,7 +77,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=8, help="consistent ones; half as many mixed ones")
     parser.add_argument("--iterations", type=int, default=32)
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up(1)
     signals = [
         torch.nn.functional.pad(w[N_FFT:-N_FFT], (N_FFT, N_FFT))
         for pair in music.pairs(-(-given.clips // 2))

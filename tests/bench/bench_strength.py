@@ -22,6 +22,7 @@ from statistics import mean
 
 import torch
 
+from tasks.computing import set_up
 from tasks.records.parameters import Parameters
 from tasks.stylise.inputs import settings_of
 from tasks.transfer.item import Item, Style
@@ -53,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pairs", type=int, default=4, choices=range(1, len(music.TRACKS) + 1), metavar="N")
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up(1)
     print(machine("torch", threads=1))
     print(f"{music.note()}\n", flush=True)
     pairs = music.pairs(given.pairs)

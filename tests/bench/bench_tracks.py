@@ -27,6 +27,7 @@ import torch
 
 from tasks.audio import Clip
 from tasks.clips import synthesise
+from tasks.computing import set_up
 from tasks.records.pair import Pair
 from tasks.records.parameters import Parameters
 from tasks.stylise import Track, transfer_track
@@ -190,7 +191,7 @@ def main() -> None:
     three.add_argument("--no-results", dest="results", action="store_false", help="leave the transfers out")
     three.set_defaults(run=long_styles.report)
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    set_up(1)
     print(machine("torch", threads=1), flush=True)
     given.run(given)
 

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from tasks.computing import set_up
 from tasks.transfer.weights import from_published
 from tests.bench import music, peer, published, sides, throughput
 from tests.bench.judge import Figures, Heard, Judge, heard
@@ -162,7 +162,7 @@ def main() -> None:
     if given.device != "cpu":
         print(throughput.report(given.device, f"{COMMAND} --device {given.device}"))
         return
-    torch.set_num_threads(1)
+    set_up(1)
     pairs = sorted(music.pairs(given.pairs), key=peer.at_hand, reverse=True)  # the rest may be made meanwhile
     _warm_up(pairs[0])
     end = time.monotonic() + 60 * given.minutes

@@ -19,6 +19,7 @@ import torch
 
 from tasks.audio import decode
 from tasks.clips import synthesise
+from tasks.computing import set_up
 from tasks.stylise.inputs import at_working_level
 from tests.bench import music, peer, published
 from tests.bench.table import Row, figure, machine, markdown, measures, verdict
@@ -97,7 +98,7 @@ def _powers(channels: torch.Tensor) -> torch.Tensor:
 
 def recipe_seconds(files: list[str], options: list[str], evaluations: int) -> tuple[peer.Times, float]:
     """The recipe's times at 44.1 kHz on the mono mixes, and what a whole run would take."""
-    torch.set_num_threads(1)
+    set_up(1)
     content, style = (at_working_level(sound.mean(0), RATE)[0] for sound in sounds(files, options))
     times = peer.timed(music.Excerpts("44.1 kHz", content, style), evaluations, PHASE_ITERATIONS)
     return times, times.of(peer.usual_evaluations())

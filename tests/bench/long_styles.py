@@ -16,7 +16,7 @@ import torch
 from tasks.records.parameters import Parameters
 from tasks.stylise.inputs import at_working_level, settings_of
 from tasks.transfer.features import patches
-from tasks.transfer.features.kernel import Kernel
+from tasks.transfer.features.kernel import Kernel, inverses
 from tasks.transfer.item import Item, Style
 from tasks.transfer.judge import relative_losses
 from tasks.transfer.pipeline import transfer
@@ -61,7 +61,7 @@ def gram(rows: torch.Tensor, width: int, block: int = 512) -> torch.Tensor:
         part = rows[start : min(start + block, count) + width - 1]
         inner = patches.diagonal_sums((part @ rows.T)[None], plan)[width]
         own = norms[:, start : start + inner.shape[1]]
-        value = Kernel.of(inner, own, norms).value * own[..., None] * norms[:, None]
+        value = Kernel.of(inner, inverses(own), inverses(norms)).value * own[..., None] * norms[:, None]
         out[start : start + inner.shape[1]] = value[0].square_()
     return out
 

@@ -5,8 +5,9 @@ the sum of A along a diagonal, S_K[t, u] = sum_{d<K} A[t+d, u+d]; wider ones com
 S_{a+b}[t, u] = S_a[t, u] + S_b[t+a, u+a], and gradients go the same way back.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -65,3 +66,15 @@ def window_sums(values: Tensor, width: int) -> Tensor:
 def window_sums_back(gradient: Tensor, width: int) -> Tensor:
     """The transpose of `window_sums`. Shape: (batch, P) -> (batch, P + width - 1)."""
     return window_sums(pad(gradient, (width - 1, width - 1)), width)
+
+
+def windows(values: Tensor, widths: Sequence[int]) -> Tensor:
+    """`window_sums` of all widths, 0 where no window begins. Shape: (..., T) -> (..., widths, T)."""
+    return torch.stack([pad(window_sums(values, width), (0, width - 1)) for width in widths], -2)
+
+
+def windows_back(gradient: Tensor, widths: Sequence[int]) -> Tensor:
+    """The transpose of `windows`. Shape: (..., widths, T) -> (..., T)."""
+    frames = gradient.shape[-1]
+    each = [window_sums_back(gradient[..., n, : frames - width + 1], width) for n, width in enumerate(widths)]
+    return torch.stack(each).sum(0)

@@ -3,7 +3,7 @@ import torch
 
 from tasks.transfer.features import Part, Reference, losses_of
 from tasks.transfer.features.conv import ConvLosses, bank, gram_distance, gram_square
-from tasks.transfer.features.kernel import Kernel, KernelLosses
+from tasks.transfer.features.kernel import Kernel, KernelLosses, inverses
 from tasks.transfer.spectrogram import mask
 
 
@@ -64,7 +64,7 @@ def test_what_lies_beyond_an_items_frames_changes_nothing(settings):
 
 def test_silence_has_no_kernel_with_anything():
     norms = torch.tensor([[0.0, 1.0]])
-    found = Kernel.of(torch.zeros(1, 2, 2), norms, norms)
+    found = Kernel.of(torch.zeros(1, 2, 2), inverses(norms), inverses(norms))
     values = found.value * norms[..., None] * norms[..., None, :]
     assert values[0, 0].tolist() == [0, 0]
     assert values[0, 1, 0] == 0
