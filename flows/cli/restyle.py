@@ -62,7 +62,7 @@ def restyle(
         Input("content", str(content), content_start, content_seconds),
         Input("style", str(style), style_start, style_seconds),
     )
-    with show.Meter(total, "evaluations") as meter:
+    with show.Meter(total, "evaluations, at most") as meter:
         restyled = restyle_files(inputs, params, device, lambda stage, done: meter.advance(done, stage))
     out.write_bytes(restyled.data)
     values = {name: restyled.values[name] for name in SHOWN}

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from tasks.records.form import Form
 
-ALGORITHM_VERSION = 2
+ALGORITHM_VERSION = 3
 """Part of every pair_key: raised when the same inputs and parameters would give another output."""
 
 
@@ -95,10 +95,17 @@ class Parameters(Form):
     )
     phase_iterations: int = Field(32, ge=0, le=10_000, description="iterations of the phase stage")
     refine_evaluations: int = Field(
-        32, ge=0, le=10_000, description="budget of the refine stage, evaluations; 0 leaves the stage out"
+        128, ge=0, le=10_000, description="budget of the refine stage, evaluations; 0 leaves the stage out"
     )
     refine_seconds: float = Field(
         0.0, ge=0, le=86_400, description="budget of the refine stage, seconds; 0: none (with one, speed decides)"
+    )
+    tolerance: float = Field(
+        0.005,
+        ge=0,
+        le=0.5,
+        allow_inf_nan=False,
+        description="an optimised stage ends when six steps together lower its loss by no more than this share (lbfgs)",
     )
     segment_seconds: float = Field(
         10.0, ge=4, le=60, description="longer tracks are cut into overlapping segments of about so much, seconds"

@@ -236,7 +236,7 @@ class Batch:
         """One optimised stage, of at most `seconds` (0: any); nothing is returned where its budget is 0."""
         if budget == 0:
             return []
-        work = OPTIMISERS[self.settings.optimiser](problem, x, budget, nonnegative)
+        work = OPTIMISERS[self.settings.optimiser](problem, x, budget, self.settings.tolerance, nonnegative)
         ended, clock = None, time.perf_counter()
         while True:
             try:

@@ -26,3 +26,4 @@ class Settings:
     phase_iterations: int
     refine_evaluations: int
     refine_seconds: float
+    tolerance: float

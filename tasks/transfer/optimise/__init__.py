@@ -8,7 +8,7 @@ from tasks.transfer.optimise.adam import adam
 from tasks.transfer.optimise.lbfgs import lbfgs
 from tasks.transfer.optimise.problem import Problem, Record, Solution
 
-Optimiser = Callable[[Problem, Tensor, int, bool], Generator[Record, bool | None, list[Solution]]]
+Optimiser = Callable[[Problem, Tensor, int, float, bool], Generator[Record, bool | None, list[Solution]]]
 OPTIMISERS: dict[str, Optimiser] = {"lbfgs": lbfgs, "adam": adam}
 
 __all__ = ["OPTIMISERS", "Optimiser", "Problem", "Record", "Solution", "adam", "lbfgs"]

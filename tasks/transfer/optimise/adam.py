@@ -15,9 +15,10 @@ RATE = 0.05
 
 
 def adam(
-    problem: Problem, x: Tensor, budget: int, nonnegative: bool = False
+    problem: Problem, x: Tensor, budget: int, tolerance: float, nonnegative: bool = False
 ) -> Generator[Record, bool | None, list[Solution]]:
-    """Minimise each item of `problem` from x, (batch, rows, columns), with exactly `budget` evaluations an item.
+    """Minimise each item of `problem` from x, (batch, rows, columns), with exactly `budget` evaluations an item:
+    its step falls along the budget, so there is no `tolerance` to speak of.
 
     Yields a record for each evaluation; sent True, it ends there. Returns for each item the best point that it saw.
     """

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from tasks.transfer.optimise.history import LENGTH, History
 from tasks.transfer.optimise.problem import (
-    STALL_SHARE,
     STALL_STEPS,
     Evaluation,
     Problem,
@@ -64,10 +63,11 @@ class _State:
 
 
 def lbfgs(
-    problem: Problem, x: Tensor, budget: int, nonnegative: bool = False
+    problem: Problem, x: Tensor, budget: int, tolerance: float, nonnegative: bool = False
 ) -> Generator[Record, bool | None, list[Solution]]:
     """Minimise each item of `problem` from x, (batch, rows, columns), with at most `budget` evaluations an item.
 
+    An item ends earlier when STALL_STEPS steps together lower its loss by no more than the share `tolerance`.
     Yields a record for each evaluation; sent True, it ends there. Returns a solution for each item.
     """
     solutions: dict[int, Solution] = {}
@@ -80,7 +80,7 @@ def lbfgs(
             trial = _moved(state.x, state.direction, state.step, nonnegative)
             found = problem.evaluate(trial)
             seen.append((evaluation, torch.where(state.verdict == GOING, state.item, -1), found))
-            _judge(state, trial, found, nonnegative)
+            _judge(state, trial, found, tolerance, nonnegative)
         if evaluation % every == 0 or evaluation in (1, budget):
             ended = yield from records_of(seen)
             seen = []
@@ -149,7 +149,7 @@ def _free(x: Tensor, gradient: Tensor, nonnegative: bool) -> Tensor:
     return torch.where((x > 0) | (gradient < 0), gradient, 0) if nonnegative else gradient
 
 
-def _judge(state: _State, trial: Tensor, found: Evaluation, nonnegative: bool) -> None:
+def _judge(state: _State, trial: Tensor, found: Evaluation, tolerance: float, nonnegative: bool) -> None:
     """Accept or refuse the trial step of each item that is going, and find its next direction, step and verdict."""
     going = state.verdict == GOING
     moved, change = trial - state.x, found.gradient - state.gradient
@@ -171,7 +171,7 @@ def _judge(state: _State, trial: Tensor, found: Evaluation, nonnegative: bool) -
     free = _free(state.x, state.gradient, nonnegative)
     state.history.remember(moved.flatten(1), change.flatten(1), free.flatten(1), ok)
     state.direction = pick(ok, _direction(state, free, nonnegative), state.direction)
-    state.verdict = _verdict(state)
+    state.verdict = _verdict(state, tolerance)
 
 
 def _shorter(step: Tensor, loss: Tensor, found: Tensor, slope: Tensor) -> Tensor:
@@ -190,8 +190,8 @@ def _direction(state: _State, free: Tensor, nonnegative: bool) -> Tensor:
     return pick(dot(found, free) < 0, found, -per_item(first, free) * free)
 
 
-def _verdict(state: _State) -> Tensor:
+def _verdict(state: _State, tolerance: float) -> Tensor:
     gained = state.past[:, 0] - state.loss
-    stalled = (state.accepted >= max(STALL_STEPS, LENGTH)) & (gained <= STALL_SHARE * state.past[:, 0].abs())
+    stalled = (state.accepted >= max(STALL_STEPS, LENGTH)) & (gained <= tolerance * state.past[:, 0].abs())
     now = torch.where(stalled, CONVERGED, torch.where(state.refused >= MAX_REFUSED, LINE_SEARCH, GOING))
     return torch.where(state.verdict == GOING, now, state.verdict)

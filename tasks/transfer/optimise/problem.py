@@ -10,8 +10,7 @@ from torch import Tensor
 from tasks.transfer.reduce import per_item
 
 STALL_STEPS = 6
-STALL_SHARE = 2e-4
-"""An item stops when its last STALL_STEPS steps together lowered its loss by less than this share."""
+"""An item stops when so many steps together lowered its loss by no more than a share of it, the tolerance."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def settings():
             "filters": 64, "rhythm_weight": 0.0, "strength": 1.0, "content_weight": 0.01, "start": "content",
             "style_seconds_max": 30.0, "optimiser": "lbfgs", "spectrogram_evaluations": 12,
             "phase_method": "fast_griffinlim", "phase_start": "content", "phase_iterations": 4, "refine_evaluations": 8,
-            "refine_seconds": 0.0,
+            "refine_seconds": 0.0, "tolerance": 0.0002,
         }  # fmt: skip
         return Settings(**values | changes)
 

@@ -31,8 +31,8 @@ def quadratics(*targets, condition=100.0):
     return Quadratics(target, scale, [])
 
 
-def solved(optimiser, problem, x, budget=60, nonnegative=False):
-    work = optimiser(problem, x, budget, nonnegative)
+def solved(optimiser, problem, x, budget=60, nonnegative=False, tolerance=2e-4):
+    work = optimiser(problem, x, budget, tolerance, nonnegative)
     records = []
     while True:
         try:
@@ -88,3 +88,25 @@ def test_the_budget_counts_evaluations():
     solutions, records = solved(lbfgs, problem, torch.zeros(1, 3, 4), budget=5)
     assert len(problem.calls) == len(records) == solutions[0].evaluations == 5
     assert solutions[0].stop_reason == "budget"
+
+
+@dataclass
+class Slow:
+    """1 + exp(-x) for each item: there is always a little more to gain."""
+
+    def evaluate(self, x):
+        loss = 1 + torch.exp(-x).double().sum((1, 2))
+        return Evaluation(loss, loss, torch.zeros_like(loss), -torch.exp(-x))
+
+    def select(self, items):
+        return self
+
+
+def test_a_higher_tolerance_ends_earlier_and_none_goes_to_the_budget():
+    ends = {}
+    for tolerance in (0.0, 1e-6, 0.01):
+        [solution], _ = solved(lbfgs, Slow(), torch.zeros(1, 3, 4), budget=80, tolerance=tolerance)
+        ends[tolerance] = solution
+    assert ends[0.01].evaluations < ends[1e-6].evaluations
+    assert ends[0.01].stop_reason == "converged"
+    assert ends[0.01].content > ends[1e-6].content
