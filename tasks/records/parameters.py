@@ -95,13 +95,16 @@ class Parameters(Form):
     )
     phase_iterations: int = Field(32, ge=0, le=10_000, description="iterations of the phase stage")
     refine_evaluations: int = Field(
-        128, ge=0, le=10_000, description="budget of the refine stage, evaluations; 0 leaves the stage out"
+        192,
+        ge=0,
+        le=10_000,
+        description="budget of the refine stage, evaluations in four turns; 0 leaves the stage out",
     )
     refine_seconds: float = Field(
         0.0, ge=0, le=86_400, description="budget of the refine stage, seconds; 0: none (with one, speed decides)"
     )
     tolerance: float = Field(
-        0.005,
+        0.01,
         ge=0,
         le=0.5,
         allow_inf_nan=False,

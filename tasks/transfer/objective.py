@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from tasks.transfer.features import Losses
 from tasks.transfer.optimise.problem import Evaluation
@@ -34,7 +35,10 @@ class SpectrogramProblem:
 
 @dataclass(frozen=True)
 class WaveformProblem:
-    """The same of the spectrogram of x, waveforms as (batch, frames, hop): rows of one hop, end to end."""
+    """The same of the spectrogram of x, waveforms as (batch, frames, hop): rows of one hop, end to end.
+
+    Its frames begin `offset` samples late, as those of the content in `losses` should: `later`.
+    """
 
     losses: Losses
     content_weight: float
@@ -42,6 +46,7 @@ class WaveformProblem:
     hop: int
     frame_mask: Tensor  # (batch, frames)
     sample_mask: Tensor  # (batch, samples)
+    offset: int = 0
 
     def evaluate(self, x: Tensor) -> Evaluation:
         x = x.detach().requires_grad_()
@@ -50,9 +55,14 @@ class WaveformProblem:
     def select(self, items: Tensor) -> "WaveformProblem":
         return WaveformProblem(
             self.losses.select(items), self.content_weight, self.n_fft, self.hop, self.frame_mask[items],
-            self.sample_mask[items],
+            self.sample_mask[items], self.offset,
         )  # fmt: skip
 
     def _spectrogram(self, x: Tensor) -> Tensor:
-        signal = x.flatten(1) * self.sample_mask
+        signal = later(x.flatten(1) * self.sample_mask, self.offset)
         return log_spectrogram(signal, self.n_fft, self.hop, self.frame_mask.shape[-1]) * self.frame_mask[..., None]
+
+
+def later(signal: Tensor, offset: int) -> Tensor:
+    """What a grid of frames sees that begins `offset` samples late. Shape: (batch, samples)."""
+    return pad(signal[:, offset:], (0, offset)) if offset else signal

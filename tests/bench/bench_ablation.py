@@ -25,7 +25,8 @@ def evaluations(*both: tuple[int, int]) -> list[Cell]:
 
 GROUPS: dict[str, Sequence[Cell]] = {
     "stages": [{"refine_evaluations": 0}, {"spectrogram_evaluations": 0}, {"phase_iterations": 0}],
-    "evaluations": evaluations((24, 16), (24, 32), (48, 16), (48, 64), (72, 32), (72, 64), (144, 128)),
+    "evaluations": evaluations((24, 192), (96, 192), (48, 32), (48, 64), (48, 96), (48, 384)),
+    "tolerance": [{"tolerance": t} for t in (0.0, 0.003, 0.03)],
     "widths": [{"widths": w} for w in ((2,), (11,), (4, 16), (1, 2, 4, 8, 16, 32), (2, 8, 32, 64))],
     "start": [{"start": "noise"}, {"start": "style"}],
     "phase start": [{"phase_start": s} for s in ("content", "style", "random", "estimated", "tree")],
