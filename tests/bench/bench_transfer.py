@@ -17,8 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
+from torch.nn.functional import pad
 
 from tasks.computing import set_up
+from tasks.transfer.judge import relative_losses
 from tasks.transfer.weights import from_published
 from tests.bench import music, peer, published, sides, throughput
 from tests.bench.judge import Figures, Heard, Judge, heard
@@ -44,6 +47,7 @@ class Compared:
     us: sides.Ours
     ours: Figures
     recipe: peer.Recipe
+    late: float  # style distance of ours on frames half a hop late, over that on its own
     further: Further | None = None
 
     def ratio(self, name: str) -> float:
@@ -59,7 +63,14 @@ def compared(pair: music.Excerpts) -> Compared:
     seconds = f"{us.cpu:.1f} CPU s, published {recipe.cpu:.0f}"
     losses = f"ours {figure(found.own.total)}, published {figure(recipe.figures.own.total)}"
     print(f"{pair.name}: {losses}; {seconds}", file=sys.stderr, flush=True)
-    return Compared(pair, us, found, recipe)
+    return Compared(pair, us, found, recipe, _half_a_hop_late(pair, us.audio))
+
+
+def _half_a_hop_late(pair: music.Excerpts, audio: Tensor) -> float:
+    settings = sides.settings()
+    late = pad(audio[settings.hop_length // 2 :], (0, settings.hop_length // 2))
+    there, here = (relative_losses(sound, sides.item(pair), settings)[1] for sound in (late, audio))
+    return there / here
 
 
 def further(one: Compared) -> Further:
@@ -121,6 +132,7 @@ def rows(pairs: Sequence[Compared], ours: Sequence[float], times: peer.Times) ->
         (f"{seconds}, all pairs, at the times taken today", fast, 100, 200, True),
         (f"{seconds}, in turns, {len(turns)} pairs", turns, 100, 200, True),
         (f"{seconds}, as its run was clocked", [p.recipe.cpu / p.us.cpu for p in pairs], 100, 200, True),
+        ("style distance of ours half a hop late, over that on its frames", [p.late for p in pairs], 1.5, None, False),
         ("chroma similarity at equal style distance, ours less published", heard["chroma"], 0, None, True),
         ("onset correlation at equal style distance, ours less published", heard["onset"], 0, None, True),
     ]
