@@ -117,6 +117,9 @@ class Parameters(Form):
         1.0, ge=0.1, le=1, description="what neighbouring segments share, seconds; more than the widest patch lasts"
     )
     peak_limit_dbtp: float = Field(-1.0, ge=-20, le=0, description="highest true peak of the output, dBTP")
+    limiter_db: float = Field(
+        6.0, ge=0, le=24, description="most that single peaks are turned down before the whole is, dB; 0: none"
+    )
     max_seconds: float = Field(1_200.0, gt=0, le=36_000, description="longest input that is accepted, seconds")
     audio_format: Literal["flac", "wav", "ogg", "mp3"] = Field("flac", description="container of the output")
     seed: int = Field(0, ge=0, lt=2**63, description="of every random draw of the pair")

@@ -72,7 +72,7 @@ def _out_of_memory(error: Exception, one: Piece, device: torch.device) -> PairEr
     return PairError(
         Reason.OOM,
         f"out of memory on {device} with {seconds:.0f} s of audio alone in its batch ({what}); "
-        "try a smaller segment_seconds or style_seconds_max",
+        "try a smaller segment_seconds (overlap_seconds is a fifth of it at most) or style_seconds_max",
     )
 
 

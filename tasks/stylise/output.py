@@ -15,6 +15,7 @@ from tasks.stylise.track import Track
 from tasks.transfer import judge, quality
 from tasks.transfer.image import spread
 from tasks.transfer.item import Item
+from tasks.transfer.limiter import limit
 from tasks.transfer.pipeline import STAGES, Outcome
 from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import REFERENCE_RATE
@@ -41,8 +42,8 @@ def write(track: Track, outcome: Outcome) -> Restyled:
     params, rate = loaded.params, loaded.settings.sample_rate
     assert outcome.waveform is not None
     channels = _in_image(outcome.waveform, loaded)
-    gain_db = _gain(outcome.waveform, channels, loaded)
-    data = encode((channels * ratio(gain_db)).numpy(), rate, params.audio_format)
+    channels, gain_db = _levelled(outcome.waveform, channels, loaded)
+    data = encode(channels.numpy(), rate, params.audio_format)
     written = _decoded(data, rate, channels.shape[-1])
     mono = written.mean(0)
     content_loss, style_loss = _mean_losses(track, mono * ratio(-gain_db), judge.relative_losses)
@@ -89,11 +90,21 @@ def _in_image(waveform: torch.Tensor, loaded: Loaded) -> torch.Tensor:
     return spread(waveform, channels, settings.n_fft // 2, settings.hop_length // 2)
 
 
-def _gain(waveform: torch.Tensor, channels: torch.Tensor, loaded: Loaded) -> float:
-    """Decibels that bring the mono mix to the content's loudness, less where a true peak would pass the limit."""
-    own, lufs = quality.loudness_lufs(waveform, loaded.settings.sample_rate), loaded.content.lufs
+def _levelled(waveform: torch.Tensor, channels: torch.Tensor, loaded: Loaded) -> tuple[torch.Tensor, float]:
+    """The channels with their mono mix at the content's loudness and true peaks below the limit, and the gain, dB.
+
+    Single peaks are turned down by up to `limiter_db`; where that is not enough, all of it is.
+    """
+    rate, limit_dbtp = loaded.settings.sample_rate, loaded.params.peak_limit_dbtp
+    own, lufs = quality.loudness_lufs(waveform, rate), loaded.content.lufs
     wanted = lufs - own if math.isfinite(own) and math.isfinite(lufs) else 0.0
-    return min(wanted, loaded.params.peak_limit_dbtp - quality.true_peak_dbtp(channels))
+    most_db = loaded.params.limiter_db if loaded.params.strength else 0.0  # an untouched content keeps its peaks
+    gain_db = min(wanted, limit_dbtp + most_db - quality.true_peak_dbtp(channels))
+    levelled = channels * ratio(gain_db)
+    if most_db:
+        levelled = limit(levelled, limit_dbtp, rate)
+    over_db = max(0.0, quality.true_peak_dbtp(levelled) - limit_dbtp)
+    return levelled * ratio(-over_db), gain_db - over_db
 
 
 def _decoded(data: bytes, rate: int, frames: int) -> torch.Tensor:

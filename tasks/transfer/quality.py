@@ -10,6 +10,7 @@ from functools import lru_cache
 import torch
 import torchaudio
 from torch import Tensor
+from torch.nn.functional import pad
 
 from tasks.transfer.segments import excerpt
 from tasks.transfer.spectrogram import frames_of, hann
@@ -66,19 +67,26 @@ def _gating_blocks(signal: Tensor, sample_rate: int) -> Tensor:
 
 
 def true_peak_dbtp(signal: Tensor) -> float:
-    """Peak of the signal between its samples too, dBTP: four times oversampled (ITU-R BS.1770-4, annex 2).
+    """Peak of the signal between its samples too, dBTP. Shape: (..., samples): the largest of all channels."""
+    peak = float(true_peaks(torch.atleast_2d(signal), BLOCK_SAMPLES).max())
+    return 20 * math.log10(peak) if peak > 0 else -math.inf
 
-    Shape: (..., samples): the largest of all channels.
+
+def true_peaks(signal: Tensor, step: int) -> Tensor:
+    """Peak of each `step` samples, and between them: four times oversampled (ITU-R BS.1770-4, annex 2).
+
+    Shape: (channels, samples) -> (steps,), the last of which may be shorter. `step` divides BLOCK_SAMPLES.
     """
-    reach, peak = 32, 0.0  # the filter looks 25 samples to both sides
+    reach, found = 32, []  # the filter looks 25 samples to both sides
     for start in range(0, signal.shape[-1], BLOCK_SAMPLES):
         stop = min(start + BLOCK_SAMPLES, signal.shape[-1])
         before = min(start, reach)
-        block = signal[..., start - before : stop + reach].cpu()
+        block = signal[:, start - before : stop + reach].cpu()
         over = torchaudio.functional.resample(block, 1, 4, lowpass_filter_width=24)
-        inside = over[..., 4 * before : 4 * (before + stop - start)]
-        peak = max(peak, float(inside.abs().max()), float(block.abs().max()))
-    return 20 * math.log10(peak) if peak > 0 else -math.inf
+        inside = over[:, 4 * before : 4 * (before + stop - start)].abs().amax(0).reshape(-1, 4).amax(1)
+        peaks = torch.maximum(inside, block[:, before : before + stop - start].abs().amax(0))
+        found.append(pad(peaks, (0, -len(peaks) % step)).reshape(-1, step).amax(1))
+    return torch.cat(found)
 
 
 def silence_share(signal: Tensor, sample_rate: int) -> float:

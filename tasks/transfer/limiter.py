@@ -1,0 +1,35 @@
+"""A look-ahead limiter: single peaks are turned down, smoothly, and what is around them stays as loud.
+
+A restyled sound has higher peaks over the same loudness than mastered music (15 to 20 dB), so that without one it would
+come out 3 to 9 dB quieter than its content. What the limiter may take is bounded: see `limit`.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv1d, interpolate, max_pool1d, pad
+
+from tasks.transfer.quality import true_peaks
+
+STEP = 16  # samples for which one gain is found; between them it is interpolated
+REACH_SECONDS = 0.005
+"""How far ahead of a peak the gain begins to fall. On three results of music that were 3 to 9 dB too high, taking up to
+6 dB raised the style loss by 0, 1 and 4 % with 5 ms and by 2, 3 and 18 % with 20 ms; taking 9 dB, by 47 % on one."""
+
+
+def limit(signal: Tensor, peak_dbtp: float, sample_rate: int) -> Tensor:
+    """All channels by one gain, so that no true peak is above `peak_dbtp`, to some hundredths of a decibel.
+
+    Shape: (channels, samples) -> the same. What never passes the limit comes back as it is.
+    """
+    peaks = true_peaks(signal, STEP)
+    needed = (peaks / 10 ** (peak_dbtp / 20)).clamp_min(1).log()
+    if not bool(needed.any()):
+        return signal
+    reach = max(1, round(REACH_SECONDS * sample_rate / STEP))
+    # The largest need within reach and one step more, averaged over the reach: nowhere less than is needed there or
+    # one step away, so that what lies between two steps has enough as well.
+    widest = max_pool1d(needed[None, None], 2 * reach + 3, 1, reach + 1)
+    window = torch.hann_window(2 * reach + 3, periodic=False)[1:-1]
+    smooth = conv1d(pad(widest, (reach, reach), mode="replicate"), (window / window.sum())[None, None])
+    gain = interpolate(smooth, scale_factor=STEP, mode="linear", align_corners=False)[0, 0, : signal.shape[-1]]
+    return signal * gain.neg_().exp_()
