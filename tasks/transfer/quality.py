@@ -68,7 +68,7 @@ def _gating_blocks(signal: Tensor, sample_rate: int) -> Tensor:
 
 def true_peak_dbtp(signal: Tensor) -> float:
     """Peak of the signal between its samples too, dBTP. Shape: (..., samples): the largest of all channels."""
-    peak = float(true_peaks(torch.atleast_2d(signal), BLOCK_SAMPLES).max())
+    peak = float(true_peaks(signal.reshape(-1, signal.shape[-1]), BLOCK_SAMPLES).max())
     return 20 * math.log10(peak) if peak > 0 else -math.inf
 
 
