@@ -51,8 +51,11 @@ def restyle(
     if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is not a folder.")
     given = settle({**flags, "audio_format": FORMATS[out.suffix.lower()]})
+    from tasks.computing import set_up
     from tasks.records.pair import Input
     from tasks.single import restyle_files
+
+    set_up()
 
     params = given.parameters
     if params.warning:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from tasks.records.form import Form
 
-ALGORITHM_VERSION = 3
+ALGORITHM_VERSION = 4
 """Part of every pair_key: raised when the same inputs and parameters would give another output."""
 
 
@@ -95,10 +95,10 @@ class Parameters(Form):
     )
     phase_iterations: int = Field(32, ge=0, le=10_000, description="iterations of the phase stage")
     refine_evaluations: int = Field(
-        192,
+        160,
         ge=0,
         le=10_000,
-        description="budget of the refine stage, evaluations in four turns; 0 leaves the stage out",
+        description="budget of the refine stage, evaluations, half on frames half a hop late; 0 leaves the stage out",
     )
     refine_seconds: float = Field(
         0.0, ge=0, le=86_400, description="budget of the refine stage, seconds; 0: none (with one, speed decides)"
@@ -108,7 +108,7 @@ class Parameters(Form):
         ge=0,
         le=0.5,
         allow_inf_nan=False,
-        description="an optimised stage ends when six steps together lower its loss by no more than this share (lbfgs)",
+        description="a stage, or half of refine, ends when six steps lower its loss by no more than this share (lbfgs)",
     )
     segment_seconds: float = Field(
         10.0, ge=4, le=60, description="longer tracks are cut into overlapping segments of about so much, seconds"

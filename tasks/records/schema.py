@@ -146,7 +146,11 @@ CURVES_COLUMNS = (
     Column("run_id", pa.string(), "the run"),
     Column("manifest_row", pa.int64(), "the row; joins the results"),
     Column("pair_id", pa.string(), "the manifest's name for the pair"),
-    Column("stage", pa.list_(pa.string()), "stage of each evaluation: spectrogram or refine"),
+    Column(
+        "stage",
+        pa.list_(pa.string()),
+        "stage of each evaluation: spectrogram, refine_late (on frames half a hop late), refine",
+    ),
     Column("total", _CURVE, "objective at each evaluation"),
     Column("content", _CURVE, "relative content loss at each evaluation"),
     Column("style", _CURVE, "relative style loss at each evaluation"),

@@ -151,7 +151,7 @@ def _style_of(clip: Clip, weight: float) -> Style:
 def at_working_level(samples: torch.Tensor, sample_rate: int) -> tuple[torch.Tensor, float]:
     """Mono samples at working level (their own where they are too quiet for a loudness), and what theirs was, LUFS."""
     lufs = quality.loudness_lufs(samples, sample_rate)
-    gain = ratio(WORKING_LUFS - lufs) if math.isfinite(lufs) else 1.0
+    gain = quality.ratio(WORKING_LUFS - lufs) if math.isfinite(lufs) else 1.0
     return samples * (gain * REFERENCE_RATE / sample_rate), lufs
 
 
@@ -161,8 +161,3 @@ def _told(where: str, work: Callable[[], T]) -> T:
         return work()
     except PairError as error:
         raise PairError(error.reason, where + error.message) from error
-
-
-def ratio(db: float) -> float:
-    """Decibels as a factor of amplitude."""
-    return float(10.0 ** (db / 20.0))

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from tasks.audio import decode, encode
-from tasks.stylise.inputs import Loaded, ratio
+from tasks.stylise.inputs import Loaded
 from tasks.stylise.track import Track
 from tasks.transfer import judge, quality
 from tasks.transfer.image import spread
 from tasks.transfer.item import Item
-from tasks.transfer.limiter import limit
+from tasks.transfer.limiter import at_loudness
 from tasks.transfer.pipeline import STAGES, Outcome
 from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import REFERENCE_RATE
@@ -42,12 +42,14 @@ def write(track: Track, outcome: Outcome) -> Restyled:
     params, rate = loaded.params, loaded.settings.sample_rate
     assert outcome.waveform is not None
     channels = _in_image(outcome.waveform, loaded)
-    channels, gain_db = _levelled(outcome.waveform, channels, loaded)
+    # An untouched content keeps its peaks.
+    most_db = params.limiter_db if params.strength else 0.0
+    channels, gain_db = at_loudness(channels, loaded.content.lufs, rate, params.peak_limit_dbtp, most_db)
     data = encode(channels.numpy(), rate, params.audio_format)
     written = _decoded(data, rate, channels.shape[-1])
     mono = written.mean(0)
-    content_loss, style_loss = _mean_losses(track, mono * ratio(-gain_db), judge.relative_losses)
-    content_heldout, style_heldout = _mean_losses(track, mono * ratio(-gain_db), judge.heldout_losses)
+    content_loss, style_loss = _mean_losses(track, mono * quality.ratio(-gain_db), judge.relative_losses)
+    content_heldout, style_heldout = _mean_losses(track, mono * quality.ratio(-gain_db), judge.heldout_losses)
     values: dict[str, Any] = {
         "status": "ok",
         "audio_sha256": hashlib.sha256(data).hexdigest(),
@@ -64,7 +66,7 @@ def write(track: Track, outcome: Outcome) -> Restyled:
         "content_loss_heldout": content_heldout,
         "style_loss_heldout": style_heldout,
         "phase_convergence_db": outcome.phase_convergence_db,
-        **_heard(mono * ratio(-gain_db), loaded),
+        **_heard(mono * quality.ratio(-gain_db), loaded),
         "silence_share": quality.silence_share(mono, rate),
         "loudness_lufs": quality.loudness_lufs(mono, rate),
         "gain_db": gain_db,
@@ -88,23 +90,6 @@ def _in_image(waveform: torch.Tensor, loaded: Loaded) -> torch.Tensor:
         return waveform[None]
     # Half the window: an image moves faster than a timbre (measured in tasks/transfer/image.py).
     return spread(waveform, channels, settings.n_fft // 2, settings.hop_length // 2)
-
-
-def _levelled(waveform: torch.Tensor, channels: torch.Tensor, loaded: Loaded) -> tuple[torch.Tensor, float]:
-    """The channels with their mono mix at the content's loudness and true peaks below the limit, and the gain, dB.
-
-    Single peaks are turned down by up to `limiter_db`; where that is not enough, all of it is.
-    """
-    rate, limit_dbtp = loaded.settings.sample_rate, loaded.params.peak_limit_dbtp
-    own, lufs = quality.loudness_lufs(waveform, rate), loaded.content.lufs
-    wanted = lufs - own if math.isfinite(own) and math.isfinite(lufs) else 0.0
-    most_db = loaded.params.limiter_db if loaded.params.strength else 0.0  # an untouched content keeps its peaks
-    gain_db = min(wanted, limit_dbtp + most_db - quality.true_peak_dbtp(channels))
-    levelled = channels * ratio(gain_db)
-    if most_db:
-        levelled = limit(levelled, limit_dbtp, rate)
-    over_db = max(0.0, quality.true_peak_dbtp(levelled) - limit_dbtp)
-    return levelled * ratio(-over_db), gain_db - over_db
 
 
 def _decoded(data: bytes, rate: int, frames: int) -> torch.Tensor:

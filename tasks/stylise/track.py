@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from tasks.audio.types import SILENT_LEVEL
-from tasks.stylise.inputs import Loaded, ratio
+from tasks.stylise.inputs import Loaded
 from tasks.transfer import quality
 from tasks.transfer.item import Item
-from tasks.transfer.pipeline import STAGES, Outcome
+from tasks.transfer.pipeline import CURVES, STAGES, Outcome
 from tasks.transfer.segments import Segment, cut, join, weights
 
 MOST_GAIN = 12.0
@@ -61,7 +61,7 @@ def pieces_of(loaded: Loaded) -> tuple[Piece, ...]:
         return (Piece(loaded, segments[0], 1.0, 1.0),)
     whole = quality.loudness_lufs(samples, settings.sample_rate)
     levels = [quality.loudness_lufs(segment.of(samples), settings.sample_rate) for segment in segments]
-    gains = [ratio(min(MOST_GAIN, max(-MOST_GAIN, whole - level))) for level in levels]
+    gains = [quality.ratio(min(MOST_GAIN, max(-MOST_GAIN, whole - level))) for level in levels]
     shares = weights(segments)
     return tuple(Piece(loaded, *each) for each in zip(segments, gains, shares, strict=True))
 
@@ -142,7 +142,7 @@ def _mean_curves(
 ) -> dict[str, list[Any]]:
     """The mean curve of each loss, stage by stage; a segment that stopped early keeps its last value."""
     out: dict[str, list[Any]] = {name: [] for name in curves[0]}
-    for stage in STAGES:
+    for stage in CURVES:
         found = [[n for n, name in enumerate(curve["stage"]) if name == stage] for curve in curves]
         length = max(len(rows) for rows in found)
         if not all(found):

@@ -63,7 +63,7 @@ def bytes_per_item(item: Item, settings: Settings) -> int:
     history = 26 * max(frames * bins, frames * settings.hop_length)  # two times ten steps, and what is in hand
     spectra = 14 * frames * bins + 4 * target * bins
     if settings.features == "kernel":
-        return 4 * (history + spectra + (4 * len(settings.widths) + 6) * frames * (frames + target))
+        return 4 * (history + spectra + (4 * len(settings.widths) + 6) * frames * (frames + target) + 9 * target**2)
     if settings.features == "vgg":
         # The layers of one evaluation, as measured 505 numbers for each of the picture; those of a style are not kept.
         return 4 * (history + spectra + 600 * max(frames, target) * bins)

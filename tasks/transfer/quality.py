@@ -66,6 +66,11 @@ def _gating_blocks(signal: Tensor, sample_rate: int) -> Tensor:
     return torch.cat(found) / (size * quieter**2)
 
 
+def ratio(db: float) -> float:
+    """Decibels as a factor of amplitude."""
+    return float(10.0 ** (db / 20.0))
+
+
 def true_peak_dbtp(signal: Tensor) -> float:
     """Peak of the signal between its samples too, dBTP. Shape: (..., samples): the largest of all channels."""
     peak = float(true_peaks(signal.reshape(-1, signal.shape[-1]), BLOCK_SAMPLES).max())

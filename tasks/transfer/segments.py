@@ -48,13 +48,13 @@ def cut(samples: int, longest: int, overlap: int, hop: int) -> tuple[Segment, ..
     leaves over goes into the overlaps, which are at least `overlap` samples and less than two hops more. A track of up
     to WHOLE times the longest is one segment. Raises ValueError where segments would overlap their neighbours but one.
     """
+    if 1 <= samples <= WHOLE * longest:
+        return (Segment(0, samples),)
     if samples < 1 or hop < 1 or overlap < 0 or longest < 4 * (overlap + 2 * hop):
         raise ValueError(
             f"no segments of at most {longest} samples with overlaps of {overlap} and hops of {hop} in {samples} "
             "samples; the longest segment must be four times an overlap and two hops"
         )
-    if samples <= WHOLE * longest:
-        return (Segment(0, samples),)
     # In hops from here on: a segment is `length` hops and the track's own rest, so that the last one ends with it.
     hops, rest = divmod(samples, hop)
     most, shared = (longest - rest) // hop, -((rest - overlap) // hop)

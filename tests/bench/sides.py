@@ -12,7 +12,9 @@ from tasks.audio import decode, encode
 from tasks.records.parameters import Parameters
 from tasks.stylise.inputs import settings_of
 from tasks.transfer.item import Item, Style
+from tasks.transfer.limiter import at_loudness
 from tasks.transfer.pipeline import Outcome, transfer
+from tasks.transfer.quality import ratio
 from tasks.transfer.settings import Settings
 from tests.bench import kept, music
 
@@ -42,7 +44,7 @@ def ours(pair: music.Excerpts, **changes: Any) -> Ours:
     [outcome] = returned(transfer([item(pair)], settings(**changes), torch.device("cpu")))
     if outcome.waveform is None:
         raise SystemExit(f"our transfer of {pair.name} gave no audio: {outcome.stop_reason}")
-    audio = written(outcome.waveform)
+    audio = brought_out(outcome.waveform)
     return Ours(audio, outcome, time.process_time() - cpu, time.perf_counter() - wall)
 
 
@@ -52,6 +54,15 @@ def written(waveform: Tensor) -> Tensor:
     data = encode((waveform * down).numpy(), music.SAMPLE_RATE, "flac")
     seconds = len(waveform) / music.SAMPLE_RATE
     return torch.from_numpy(decode(data, sample_rate=music.SAMPLE_RATE, max_seconds=seconds + 1).samples) / down
+
+
+def brought_out(waveform: Tensor) -> Tensor:
+    """The waveform as a pair's file holds it, limiter and all, with the gain taken back."""
+    defaults = Parameters()
+    channels, gain_db = at_loudness(
+        waveform[None], music.LEVEL_LUFS, music.SAMPLE_RATE, defaults.peak_limit_dbtp, defaults.limiter_db
+    )
+    return written(channels[0]) * ratio(-gain_db)
 
 
 def returned(work: Generator[Any, Any, Any]) -> Any:

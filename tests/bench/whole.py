@@ -32,14 +32,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float)
     given = parser.parse_args()
 
-    import torch
-
     before = most_resident()
+    from tasks.computing import set_up
     from tasks.records.pair import Input
     from tasks.records.parameters import Parameters
     from tasks.single import restyle_files
 
-    torch.set_num_threads(1)
+    set_up(1)
     content, style, result = given.files
     inputs = [
         Input(role, str(Path(file).resolve()), given.start, given.seconds)

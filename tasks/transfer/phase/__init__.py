@@ -9,14 +9,13 @@ from tasks.transfer.phase.iterations import ALPHA, BETA, METHODS, griffinlim, re
 from tasks.transfer.phase.peaks import estimated
 from tasks.transfer.phase.projections import Projections, with_magnitude
 from tasks.transfer.phase.spanning_tree import tree
-from tasks.transfer.phase.starts import content, random_phase, style
+from tasks.transfer.phase.starts import random_phase, style
 
 __all__ = [
     "ALPHA",
     "BETA",
     "METHODS",
     "Projections",
-    "content",
     "estimated",
     "griffinlim",
     "random_phase",

@@ -1,12 +1,7 @@
-"""Phases that need no estimate: of the content, of other music, of nothing. (batch, frames, bins), complex."""
+"""Phases that need no estimate: of other music, of nothing. (batch, frames, bins), complex."""
 
 import torch
 from torch import Tensor
-
-
-def content(spectra: Tensor) -> Tensor:
-    """The content's own phase: after a transfer that changed little it is nearly right."""
-    return spectra
 
 
 def style(spectra: Tensor, frames_of_each: Tensor, frames: int) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tasks.transfer.phase import griffinlim, reconstruct, spectral_convergence_db
+from tasks.transfer.phase import reconstruct, spectral_convergence_db
 from tasks.transfer.spectrogram import Inverse, frames_of, hann, mask, stft
 
 
@@ -54,10 +54,6 @@ class Wanted:
         with torch.no_grad():
             work = reconstruct(self.magnitude, start, self.inverse, self.n_fft, self.hop, iterations, method)
             return finish(work)
-
-    def signal_with_momentum(self, start, iterations, alpha):
-        with torch.no_grad():
-            return finish(griffinlim(self.magnitude, start, self.inverse, self.n_fft, self.hop, iterations, alpha))
 
     def db(self, signal):
         """Spectral convergence of each item, dB."""

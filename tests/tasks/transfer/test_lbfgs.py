@@ -105,8 +105,9 @@ class Slow:
 def test_a_higher_tolerance_ends_earlier_and_none_goes_to_the_budget():
     ends = {}
     for tolerance in (0.0, 1e-6, 0.01):
-        [solution], _ = solved(lbfgs, Slow(), torch.zeros(1, 3, 4), budget=80, tolerance=tolerance)
+        [solution], _ = solved(lbfgs, Slow(), torch.zeros(1, 3, 4), budget=40, tolerance=tolerance)
         ends[tolerance] = solution
     assert ends[0.01].evaluations < ends[1e-6].evaluations
     assert ends[0.01].stop_reason == "converged"
-    assert ends[0.01].content > ends[1e-6].content
+    assert ends[0.01].content > ends[1e-6].content > ends[0.0].content
+    assert (ends[0.0].evaluations, ends[0.0].stop_reason) == (40, "budget")

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 import torch
 
-from tasks.transfer.phase import METHODS, content, estimated, random_phase, reconstruct, style, tree
+from tasks.transfer.phase import METHODS, estimated, random_phase, reconstruct, style, tree
 from tasks.transfer.spectrogram import Inverse
 from tests.tasks.transfer.phases import Wanted, finish, torchaudio_db
 from tests.tasks.transfer.sounds import clip
@@ -171,11 +171,6 @@ def test_the_style_begins_again_where_it_ends():
 def test_a_long_style_is_cut_to_the_content():
     spectra = torch.arange(5 * 3).reshape(1, 5, 3) + 0j
     assert torch.equal(style(spectra, torch.tensor([5]), 2), spectra[:, :2])
-
-
-def test_the_content_starts_from_itself():
-    spectra = torch.randn(1, 4, 3, dtype=torch.complex64)
-    assert torch.equal(content(spectra), spectra)
 
 
 def test_random_phase_is_of_the_seed_alone():
