@@ -130,6 +130,17 @@ def test_the_seed_matters_where_something_is_drawn_and_nowhere_else(settings):
     assert not torch.equal(outcomes([one], drawn)[0].waveform, outcomes([other], drawn)[0].waveform)
 
 
+def test_the_defaults_give_the_same_bits_with_one_thread_and_with_four(settings):
+    wanted = settings(phase_method="raar", phase_start="estimated", rhythm_weight=0.1, strength=0.7)
+    found, before = [], torch.get_num_threads()
+    for threads in (1, 2, 4):
+        torch.set_num_threads(threads)
+        found.append(outcomes(MATES[:1], wanted)[0].waveform)
+    torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
 def test_items_of_different_buckets_do_not_share_a_batch(settings):
     with pytest.raises(ValueError, match="batch key"):
         next(transfer([item(seconds=1.0), item(seconds=2.0)], settings(), CPU))
