@@ -13,10 +13,12 @@ from tasks.audio import encode
 from tasks.clips import synthesise
 from tasks.layout import Layout
 from tasks.results import read_results, read_runs
-from tasks.standing import family_of, of_family
+from tasks.standing import across_runs, family_of, of_family
 from tasks.store import join, open_store
 from tasks.verify import verify
 from tests.flows.processes import children_of, command_of, is_alive, needs_proc, wait_for
+from tests.flows.test_faults import FAULTS
+from tests.proxy import proxy_to
 
 PAIRS = 8
 TARGETS = {"flow": "flows.cli", "worker": "spawn_main", "server": "flows.local_server"}
@@ -32,16 +34,20 @@ def bucket(s3_server):
     return uri
 
 
-def begin(desk, bucket, turn, own_server=False):
-    """A run over a manifest of its own; with a Prefect server of its own, or with the suite's."""
+def made_manifest(bucket, turn):
     rows = [
         {"pair_id": f"p{n}", "content_uri": "tune.flac", "style_uri": "texture.flac", "seed": 100 * turn + n}
         for n in range(PAIRS)
     ]
     manifest = join(bucket, f"manifest-{turn}.parquet")
     open_store(bucket).create(manifest, pd.DataFrame(rows).to_parquet())
+    return manifest
+
+
+def begin(desk, bucket, turn, own_server=False):
+    """A run over a manifest of its own; with a Prefect server of its own, or with the suite's."""
     own = {"PREFECT_API_URL": "", "PREFECT_HOME": str(desk.folder / "own-prefect")} if own_server else {}
-    return desk.start("run", manifest, "--root", join(bucket, "root"), **SHARDS, **own)
+    return desk.start("run", made_manifest(bucket, turn), "--root", join(bucket, "root"), **SHARDS, **own)
 
 
 def victim(flow, target):
@@ -107,6 +113,43 @@ def test_ten_kills_at_random_moments_lose_nothing_and_recompute_nothing(desk, bu
             f"code {flow.returncode}; {kept} of {PAIRS} were committed, rerun computed {len(mine) - kept}"
         )
     assert hits >= 7, "most runs were still there to be hit"
+
+
+@needs_proc
+@pytest.mark.chaos
+@pytest.mark.timeout(7200)
+def test_fifty_kills_of_two_runs_at_once_on_faulty_storage_lose_nothing(desk, bucket, s3_address):
+    rng = random.Random(int(os.environ.get("CHAOS_SEED", "1")))
+    root, hits, pairs, written, requests = join(bucket, "at-once"), 0, 0, 0, 0
+    store, layout = open_store(bucket), Layout(root)
+    for turn in range(100, 160):
+        manifest = made_manifest(bucket, turn)
+        with proxy_to(s3_address, seed=turn, share=0.1, faults=FAULTS) as proxy:
+            there = {"GRAMOPHONE_S3_ENDPOINT": proxy.url, **SHARDS}
+            runs = [desk.start("run", manifest, "--root", root, **there) for _ in range(2)]
+            for run in runs:
+                target, pause = rng.choice(["flow", "worker"]), rng.uniform(0, 8)
+                hits += kill_at(run, target, lambda: (), 0, pause)
+            for run in runs:
+                run.communicate(timeout=600)
+            ended = desk.type("run", manifest, "--root", root, **there)
+            requests += len(proxy.seen)
+        assert ended.code == 0, ended.out + ended.err
+        pairs += PAIRS
+        rows = read_results(store, layout)
+        assert not rows.duplicated(["run_id", "manifest_row"]).any()
+        assert len(across_runs(rows)) == pairs, "each pair stands once"
+        assert (across_runs(rows).status == "ok").all()
+        assert list(verify(store, layout)) == []
+        written = sum(1 for _ in store.list(layout.all_audio()))
+        print(f"{hits} kills, {requests} requests: {pairs} pairs stand, {written} audio objects", flush=True)
+        if hits >= 50:
+            break
+    assert hits >= 50
+    print(
+        f"{hits} kills of two runs at once, one request in ten faulty: 0 of {pairs} pairs lost, 0 rows duplicated, 0 "
+        f"without audio; extra compute {written / pairs - 1:.1%} (two runs at once compute the same pair up to twice)"
+    )
 
 
 @needs_proc

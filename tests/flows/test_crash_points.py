@@ -1,0 +1,152 @@
+"""SIGKILL before and after every storage request of a small run, then a rerun: nothing is lost, doubled or half there.
+
+All processes of the run are killed at once, as when the machine goes away. Random kills alone have passed designs that
+were broken: a moment between two writes lasts a few milliseconds of a run.
+"""
+
+import itertools
+import os
+import secrets
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pandas as pd
+import pytest
+
+from tasks.audio import encode
+from tasks.clips import synthesise
+from tasks.layout import Layout
+from tasks.results import read_results, read_runs
+from tasks.standing import family_of, of_family
+from tasks.store import join, open_store
+from tasks.verify import verify
+from tests.flows.conftest import PATIENCE_SECONDS
+from tests.proxy import Fault, Proxy, proxy_to
+
+PAIRS, SHARD = 6, 2
+Point = Callable[[str, str, int], bool]
+"""Whether this is the request to be killed at: its method, path and number."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a crash and the run after it have left."""
+
+    requests: int
+    rows: int
+    lost: int  # pairs that do not stand `ok`
+    doubled: int  # rows of one run and manifest row beyond the first
+    faults: list[str]  # what verify says: rows without whole audio among it
+    written: int  # audio objects
+
+    @property
+    def extra(self):
+        """Audio that was computed and stored again, of all that was asked for."""
+        return self.written / PAIRS - 1
+
+
+@pytest.fixture(scope="module")
+def prefix(s3_server):
+    uri = join(s3_server, f"crashes-{secrets.token_hex(4)}")
+    store = open_store(uri)
+    for name, kind in (("tune", "marimba"), ("texture", "bells")):
+        store.create(join(uri, f"{name}.flac"), encode(synthesise(kind, 1.0, 8_000), 8_000, "flac"))
+    rows = [
+        {"pair_id": f"p{n}", "content_uri": "tune.flac", "style_uri": "texture.flac", "seed": n} for n in range(PAIRS)
+    ]
+    store.create(join(uri, "manifest.parquet"), pd.DataFrame(rows).to_parquet())
+    return uri
+
+
+def crash(desk, prefix, s3_address, name, point, when):
+    """A run that is killed `when` (before or after) the request that `point` tells, and what brings it to its end."""
+    root, manifest = join(prefix, name), join(prefix, "manifest.parquet")
+    store, layout = open_store(root), Layout(root)
+    with proxy_to(s3_address) as proxy:
+        flow = desk.start(
+            "run", manifest, "--root", root, "--shard-pairs", str(SHARD), GRAMOPHONE_S3_ENDPOINT=proxy.url
+        )
+        _kill_at(proxy, flow.pid, point, when)
+        flow.communicate(timeout=PATIENCE_SECONDS)
+        requests = len(proxy.seen)
+    # Where the kill came before there was a run, there is nothing to rerun.
+    again = ("rerun", "--latest") if read_runs(store, layout) else ("run", manifest, "--shard-pairs", str(SHARD))
+    ended = desk.type(*again, "--root", root)
+    assert ended.code == 0, f"{name}: {ended.out}{ended.err}"
+    rows, stands = read_results(store, layout), of_family(store, layout, family_of(store, layout, None))
+    return Found(
+        requests=requests,
+        rows=len(rows),
+        lost=PAIRS - int((stands.status == "ok").sum()),
+        doubled=int(rows.duplicated(["run_id", "manifest_row"]).sum()) + int(stands.duplicated("pair_id").sum()),
+        faults=list(verify(store, layout)),
+        written=sum(1 for _ in store.list(layout.all_audio())),
+    )
+
+
+def _kill_at(proxy: Proxy, pid: int, point: Point, when: str) -> None:
+    hit: list[int] = []
+
+    def script(method: str, path: str, number: int) -> Fault | None:
+        if hit or not point(method, path, number):
+            return None
+        hit.append(number)
+        if when == "after":
+            return None
+        _kill(pid)
+        return Fault.RESET  # it was never sent
+
+    def after(number: int) -> None:
+        if when == "after" and hit == [number]:
+            _kill(pid)
+
+    proxy.script, proxy.after = script, after
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):  # it had ended
+        os.killpg(pid, signal.SIGKILL)
+
+
+def written_to(part: str) -> Point:
+    return lambda method, path, number: method == "PUT" and f"/{part}" in path
+
+
+def numbered(wanted: int) -> Point:
+    return lambda method, path, number: number == wanted
+
+
+@pytest.mark.parametrize(("part", "when"), [("results/", "before"), ("results/", "after")])
+def test_a_run_that_is_killed_where_it_writes_is_brought_to_its_end_exactly(desk, prefix, s3_address, part, when):
+    found = crash(desk, prefix, s3_address, f"{part[:-1]}-{when}", written_to(part), when)
+    assert (found.lost, found.doubled, found.faults) == (0, 0, [])
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(7200)
+def test_a_run_that_is_killed_at_any_request_is_brought_to_its_end_exactly(desk, prefix, s3_address):
+    whole = crash(desk, prefix, s3_address, "whole", lambda *_: False, "after")
+    assert (whole.rows, whole.written) == (PAIRS, PAIRS)
+    points = list(itertools.product(range(whole.requests), ("before", "after")))
+
+    def at(place):
+        number, when = place
+        found = crash(desk, prefix, s3_address, f"{number:03d}-{when}", numbered(number), when)
+        print(f"killed {when} request {number} of {whole.requests}: {found}", flush=True)
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(at, points))
+    lost, doubled, faults = (
+        sum(values) for values in zip(*((f.lost, f.doubled, len(f.faults)) for f in found), strict=True)
+    )
+    extra = sum(f.extra for f in found) / len(found)
+    print(
+        f"{len(points)} crash points ({whole.requests} requests, before and after): {lost} pairs lost, {doubled} rows "
+        f"duplicated, {faults} faults of verify (rows without whole audio among them), extra compute {extra:.1%}"
+    )
+    assert (lost, doubled, faults) == (0, 0, 0)
+    assert extra < 0.5, "a crash costs the shard in hand"
