@@ -18,8 +18,17 @@ class Layout:
     def runs(self) -> str:
         return join(self.root, "runs")
 
+    def all_audio(self) -> str:
+        return join(self.root, "audio")
+
+    def all_curves(self) -> str:
+        return join(self.root, "curves")
+
+    def probes(self) -> str:
+        return join(self.root, "probe")
+
     def audio_folder(self, night: str, run_id: str) -> str:
-        return join(self.root, "audio", f"night={night}", f"run={run_id}")
+        return join(self.all_audio(), f"night={night}", f"run={run_id}")
 
     def audio(self, night: str, run_id: str, pair_id: str, sha256: str, extension: str) -> str:
         return join(self.audio_folder(night, run_id), f"{pair_id}.{sha256[:12]}.{extension}")
@@ -28,9 +37,9 @@ class Layout:
         return join(self.results(), f"night={night}", f"run={run_id}", f"shard-{shard:05d}.parquet")
 
     def shard_curves(self, night: str, run_id: str, shard: int, sha256: str) -> str:
-        return join(self.root, "curves", f"night={night}", f"run={run_id}", f"shard-{shard:05d}.{sha256[:12]}.parquet")
+        return join(self.all_curves(), f"night={night}", f"run={run_id}", f"shard-{shard:05d}.{sha256[:12]}.parquet")
 
 
-def run_id_of(results_uri: str) -> str | None:
-    """The run that a results file belongs to, from its path."""
-    return next((p.removeprefix("run=") for p in results_uri.split("/") if p.startswith("run=")), None)
+def run_id_of(uri: str) -> str | None:
+    """The run that results, audio or curves belong to, from their path."""
+    return next((p.removeprefix("run=") for p in uri.split("/") if p.startswith("run=")), None)

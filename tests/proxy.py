@@ -25,6 +25,7 @@ class Fault(StrEnum):
     ERROR_500 = "error-500"
     ERROR_503 = "error-503"
     SKEW_403 = "skew-403"
+    DENIED_403 = "denied-403"
     RESET = "reset"  # not forwarded
     HANG = "hang"  # not forwarded
     CUT_BODY = "cut-body"  # the length promises more than comes
@@ -38,6 +39,7 @@ ERRORS = {
     Fault.ERROR_500: ("500 Internal Server Error", "InternalError"),
     Fault.ERROR_503: ("503 Service Unavailable", "SlowDown"),
     Fault.SKEW_403: ("403 Forbidden", "RequestTimeTooSkewed"),
+    Fault.DENIED_403: ("403 Forbidden", "AccessDenied"),
 }
 
 

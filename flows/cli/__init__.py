@@ -16,6 +16,7 @@ COMMANDS = {
     "status": ("flows.cli.query:status", "Show how the pairs of a run stand."),
     "metrics": ("flows.cli.query:metrics", "Show or query the results."),
     "verify": ("flows.cli.query:verify", "Check that every result has its audio, whole."),
+    "gc": ("flows.cli.gc:gc", "Delete what no result names."),
     "doctor": ("flows.cli.doctor:doctor", "Check device, codecs, versions, store and Prefect API."),
     "manifest": ("flows.cli.manifest:manifest", "Build and validate manifests."),
 }

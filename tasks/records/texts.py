@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, WithJsonSchema
 
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
 def _spelled(pattern: str, why: str) -> tuple[AfterValidator, WithJsonSchema]:
@@ -38,7 +38,7 @@ def _date(text: str) -> str:
 Timezone = Annotated[str, AfterValidator(_timezone)]
 Date = Annotated[str, *_spelled(r"\d{4}-\d{2}-\d{2}", "is not a date such as 2026-11-24"), AfterValidator(_date)]
 TimeOfDay = Annotated[str, *_spelled(r"([01]\d|2[0-3]):[0-5]\d", "is not a time of day such as 06:00")]
-Duration = Annotated[str, *_spelled(r"\d{1,6}[smh]", "is not a time such as 90s, 30m or 2h")]
+Duration = Annotated[str, *_spelled(r"\d{1,6}[smhd]", "is not a time such as 90s, 30m or 2h")]
 NumberOrShare = Annotated[
     str,
     *_spelled(r"\d+|\d+(\.\d+)?%", "is neither a number of pairs, such as 12, nor a share of them, such as 5%"),

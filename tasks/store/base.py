@@ -5,7 +5,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 
 from tasks.records.reasons import PairError
@@ -24,10 +24,14 @@ class AlreadyExists(Exception):
 
 @dataclass(frozen=True)
 class Stat:
-    """Size in bytes, and what changes with every change of the object (for files: size and time of change)."""
+    """Size in bytes, and what changes with every change of the object (for files: size and time of change).
+
+    `modified` is when that was, by the store's clock, in seconds since the epoch; listings and looks round it apart.
+    """
 
     size: int
     etag: str
+    modified: float = field(compare=False)
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ def _path(uri: str) -> Path:
 
 
 def _stat(found: os.stat_result) -> Stat:
-    return Stat(found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
+    return Stat(found.st_size, f"{found.st_size}-{found.st_mtime_ns}", found.st_mtime)
 
 
 def _kind(found: os.stat_result) -> str:

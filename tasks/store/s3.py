@@ -101,7 +101,10 @@ class S3Store(Store):
             for one in page.get("Contents", ()):
                 parts = one["Key"].removeprefix(folder).split("/")
                 if all(part and not part.startswith((".", "_")) for part in parts):
-                    yield f"s3://{bucket}/{one['Key']}", Stat(one["Size"], _bare(one["ETag"]))
+                    yield (
+                        f"s3://{bucket}/{one['Key']}",
+                        Stat(one["Size"], _bare(one["ETag"]), one["LastModified"].timestamp()),
+                    )
             if not page.get("IsTruncated"):
                 return
             more = {"ContinuationToken": page["NextContinuationToken"]}
@@ -128,7 +131,7 @@ class S3Store(Store):
             if fault.code in ("403", "400"):
                 raise self._refusal(bucket, key) from fault
             raise
-        return Stat(found["ContentLength"], _bare(found["ETag"]))
+        return Stat(found["ContentLength"], _bare(found["ETag"]), found["LastModified"].timestamp())
 
     def _refusal(self, bucket: str, key: str) -> S3Fault:
         """A HEAD has no body to say why it is refused: ask for one byte, whose refusal does."""
@@ -163,7 +166,7 @@ class S3Store(Store):
                 raise S3Fault("IncompleteBody", f"{len(data):,} of {size:,} bytes arrived", passing=True)
             if digest is not None and hashlib.sha256(data).hexdigest() != digest:
                 raise S3Fault("BadDigest", "what arrived is not what was stored (its checksum differs)", passing=True)
-            return data, Stat(size, _bare(answer["ETag"]))
+            return data, Stat(size, _bare(answer["ETag"]), answer["LastModified"].timestamp())
 
         try:
             return self._run(get)

@@ -1,0 +1,90 @@
+"""Find what nothing names: audio and curves of runs that were killed before they committed, and forgotten probes."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from tasks.layout import Layout, run_id_of
+from tasks.records.reasons import PairError
+from tasks.results import read_table
+from tasks.standing import is_working
+from tasks.store import Stat, Store
+
+_NAMING = pa.schema([("audio_uri", pa.string()), ("curves_uri", pa.string())])
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """An object that no result names: its size in bytes, its last change in seconds since the epoch."""
+
+    uri: str
+    size: int
+    modified: float
+
+
+def orphans(store: Store, layout: Layout, before: float) -> list[Orphan]:
+    """Objects under audio/ and curves/ that no results row names, and probes; none changed since `before` (seconds
+    since the epoch, by the store's clock).
+
+    Raises OutOfReach where a results file cannot be read: it might name any of them. PairError: storage.
+    """
+    written = [found for prefix in (layout.all_audio(), layout.all_curves()) for found in store.list(prefix)]
+    # Listed before the results are read: what is committed meanwhile is named by them.
+    results = list(store.list(layout.results()))
+    going_on = _going_on(layout, [*written, *results, *store.list(layout.runs())], before)
+    named = _named(store, [uri for uri, _ in results if uri.endswith(".parquet")])
+    left = [
+        (uri, found)
+        for uri, found in written
+        if _below(layout, uri) not in named and _run_of(layout, uri) not in going_on
+    ]
+    left += store.list(layout.probes())
+    return [Orphan(uri, found.size, found.modified) for uri, found in left if found.modified < before]
+
+
+def removed(store: Store, found: Iterable[Orphan]) -> Iterator[tuple[Orphan, str | None]]:
+    """Delete the objects; each comes back with what refused that, or None."""
+    found = list(found)
+    with ThreadPoolExecutor(8) as pool:
+        yield from zip(found, pool.map(lambda orphan: _refusal(store, orphan.uri), found), strict=True)
+
+
+def _going_on(layout: Layout, written: Iterable[tuple[str, Stat]], before: float) -> set[str]:
+    """The runs that may still name what they have written."""
+    last: dict[str, float] = {}
+    for uri, found in written:
+        if run := _run_of(layout, uri):
+            last[run] = max(found.modified, last.get(run, 0.0))
+    # A shard's audio is there hours before the one file that names it, but a run at work writes something all the
+    # time: what is young protects all of its run. A run that slept, as a closed laptop does, still holds its lock.
+    return {run for run, modified in last.items() if modified >= before or is_working(run)}
+
+
+def _named(store: Store, uris: Iterable[str]) -> set[str]:
+    """What these results name, from the root down: a store that was moved as a whole keeps what it names."""
+    named: set[str] = set()
+    with ThreadPoolExecutor(8) as pool:
+        for table in pool.map(lambda uri: read_table(store, uri, _NAMING), uris):
+            for column in table.columns:
+                named.update("/".join(uri.split("/")[-4:]) for uri in column.drop_null().to_pylist())
+    return named
+
+
+def _below(layout: Layout, uri: str) -> str:
+    return uri.removeprefix(layout.root.rstrip("/") + "/")
+
+
+def _run_of(layout: Layout, uri: str) -> str | None:
+    if uri.startswith(layout.runs() + "/"):
+        return uri.removeprefix(layout.runs() + "/").split("/")[0]
+    return run_id_of(_below(layout, uri))
+
+
+def _refusal(store: Store, uri: str) -> str | None:
+    try:
+        store.delete(uri)
+    except PairError as error:
+        return error.message
+    return None
