@@ -17,7 +17,8 @@ from typing import IO
 
 import click
 
-from tasks.records.reasons import OutOfReach
+from tasks.records.reasons import OutOfReach, UsageError
+from tasks.roots import bare
 
 START_SECONDS = 120.0
 
@@ -26,13 +27,18 @@ START_SECONDS = 120.0
 def prefect_api() -> Iterator[None]:
     """While this is held there is a Prefect API at PREFECT_API_URL: the configured one, else a local one.
 
-    Raises OutOfReach where that does not come up.
+    Raises OutOfReach where that does not come up, UsageError for a configured one whose address holds a password:
+    Prefect and its client log addresses.
     """
     from prefect.context import refresh_global_settings_context
     from prefect.logging.handlers import APILogHandler
     from prefect.settings import PREFECT_API_URL
 
-    if PREFECT_API_URL.value():
+    if address := PREFECT_API_URL.value():
+        if bare(address) != address:
+            raise UsageError(
+                "PREFECT_API_URL holds a password; set it as PREFECT_API_AUTH_STRING=user:password instead."
+            )
         yield
         return
     click.echo("starting a local Prefect server, a few seconds; set PREFECT_API_URL to use yours", err=True)

@@ -68,6 +68,9 @@ class Session:
                 signal.signal(number, handler)
 
 
+# At DEBUG it logs what it sends, and the first of that is Prefect's password.
+logging.getLogger("websockets").setLevel(logging.WARNING)
+
 _current: Session | None = None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tasks.records.parameters import Parameters
+from tasks.roots import bare
 
 
 class ParamsInvalid(ValueError):
@@ -67,9 +68,9 @@ def _problem(error: Any) -> tuple[str, str, str]:
 
 
 def shown(value: Any) -> str:
-    """A cell for a person: escaped, at most 80 characters, null said so."""
+    """A cell for a person: without passwords, escaped, at most 80 characters, null said so."""
     if value is None:
         return "null"
-    text = value if isinstance(value, str) else str(value)
+    text = bare(value if isinstance(value, str) else str(value))
     text = text.encode("unicode_escape").decode() if not text.isprintable() else text
     return repr(text if len(text) <= 80 else text[:77] + "...") if isinstance(value, str) else text[:80]

@@ -19,7 +19,7 @@ _BUCKET = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
 _NOT_LITERAL = re.compile(r"[?#*\[\]]|%[0-9A-Fa-f]{2}")
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _JOINERS = "\u200c\u200d"  # in names of some scripts, and in emoji
-_USER = re.compile(r"(?<=://)(?:[^/@]*:.*|[^/@]*)@|^[^/@]+:[^/@]+@", re.DOTALL)
+_USER = re.compile(r"(?<=://)(?:[^/@]*:.*|[^/@]*)@|^([^/@:]+:)[^/@]+@", re.DOTALL)
 _QUERY = re.compile(r"(?<=\?).*", re.DOTALL)
 
 
@@ -50,12 +50,19 @@ def canonical_uri(text: str, base: str) -> str:
 
 def shown(text: str) -> str:
     """A URI for a message: passwords and signatures taken out, escaped, at most 80 characters of its two ends."""
-    text = text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS // 2] + text[-MAX_CHARACTERS // 2 :]
-    text = _USER.sub("***@", text)
-    if "://" in text and not text.startswith("file:///"):
-        text = _QUERY.sub("***", text)
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in bare(text))
     return f"'{text if len(text) <= SHOWN_CHARACTERS else text[:26] + '...' + text[29 - SHOWN_CHARACTERS :]}'"
+
+
+def bare(text: str) -> str:
+    """A text without the passwords and signatures of URIs; of one too long for a URI its two ends.
+
+    A URI in its one spelling stays as it is, and one that is refused is still refused.
+    """
+    if len(text) > MAX_CHARACTERS:
+        text = text[: MAX_CHARACTERS // 2 + 1] + text[-MAX_CHARACTERS // 2 - 1 :]
+    text = _USER.sub(lambda found: f"{found[1] or ''}***@", text)
+    return text if "://" not in text or text.startswith("file:///") else _QUERY.sub("***", text)
 
 
 def local_path(uri: str) -> Path | None:

@@ -17,7 +17,7 @@ from tasks.records import schema
 from tasks.records.pair import Fault, Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError, Reason, UsageError
-from tasks.roots import canonical_uri
+from tasks.roots import bare, canonical_uri
 from tasks.store import Store
 
 MAX_ROWS = 10_000_000
@@ -74,6 +74,7 @@ def manifest_of(uri: str, folder: str, sha256: str, table: pa.Table, base: Param
     manifest = Manifest(uri, folder, sha256, _absolute(table, folder))
     for fault in row_faults(manifest.table, base, folder):
         manifest.faults.setdefault(fault.row, []).append(fault)
+    manifest.table = _bare_params(manifest)
     return manifest
 
 
@@ -180,7 +181,7 @@ def _absolute(table: pa.Table, base: str) -> pa.Table:
         try:
             return canonical_uri(text, base) if text else text
         except PairError:
-            return text
+            return bare(text or "")  # from here on it is copied into runs and rows
 
     for name in ("content_uri", "style_uri"):
         values = [absolute(text) for text in table.column(name).to_pylist()]
@@ -191,6 +192,20 @@ def _absolute(table: pa.Table, base: str) -> pa.Table:
         kind = schema.MANIFEST.field("styles").type
         table = table.set_column(table.column_names.index("styles"), "styles", pa.array(listed, kind))
     return table
+
+
+def _bare_params(manifest: Manifest) -> pa.Table:
+    """The rows without the passwords in parameters that were refused: those that are taken can hold none."""
+    cells = manifest.table["params"].to_pylist()
+    found = {
+        fault.row: bare(text)
+        for fault in manifest.all_faults()
+        if fault.column == "params" and "://" in (text := cells[fault.row] or "")
+    }
+    if not found:
+        return manifest.table
+    kept = pa.array([found.get(row, text) for row, text in enumerate(cells)], pa.string())
+    return manifest.table.set_column(manifest.table.column_names.index("params"), "params", kept)
 
 
 def _pair(number: int, row: dict[str, Any], base: Parameters, faults: tuple[Fault, ...]) -> Pair:

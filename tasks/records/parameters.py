@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from tasks.records.form import Form
+from tasks.roots import bare
 
 ALGORITHM_VERSION = 4
 """Part of every pair_key: raised when the same inputs and parameters would give another output."""
@@ -32,6 +33,12 @@ def _zero_or(least: int) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _without_password(uri: str) -> str:
+    if bare(uri) != uri:
+        raise ValueError("holds a user, a password or a signature; credentials come from the environment")
+    return uri
 
 
 Width = Annotated[int, Field(ge=1, le=256)]
@@ -67,7 +74,7 @@ class Parameters(Form):
         tuple[Width, ...], Field(min_length=1, max_length=8), BeforeValidator(_as_tuple), AfterValidator(_sorted_unique)
     ] = Field((2, 8, 32), description="lengths of the patches that a feature sees, frames (conv takes one)")
     filters: int = Field(4_096, ge=16, le=16_384, description="filters of the conv bank")
-    vgg_weights: str = Field(
+    vgg_weights: Annotated[str, AfterValidator(_without_password)] = Field(
         "", description="URI of a safetensors file with VGG-19's convolutions; empty: random ones, for comparison only"
     )
     vgg_sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="digest that file must have; empty: any")

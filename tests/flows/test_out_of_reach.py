@@ -37,11 +37,18 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(desk, manifest):
 
 
 def test_a_prefect_api_that_is_not_there_is_said_so(desk, manifest):
-    nobody = {"PREFECT_API_URL": "http://me:canary-72@127.0.0.1:9/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
-    said = desk.type("run", manifest, "--root", "nobody", **nobody)
+    nobody = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
+    said = desk.type("run", manifest, "--root", "nobody", **nobody, PREFECT_API_AUTH_STRING="me:canary-72")
     assert said.code == 4, said.err
     assert "prefect server start" in said.err
     assert "canary-72" not in said.out + said.err
+
+
+def test_a_password_in_the_address_of_the_prefect_api_is_refused_and_not_repeated(desk, manifest):
+    said = desk.type("run", manifest, "--root", "nobody", PREFECT_API_URL="http://me:canary-73@127.0.0.1:9/api")
+    assert said.code == 2, said.err
+    assert "PREFECT_API_AUTH_STRING" in said.err
+    assert "canary-73" not in said.out + said.err
 
 
 START = """
