@@ -3,8 +3,8 @@
 import ctypes
 import os
 
-KEPT_BYTES = 128 << 20
-MAPPED_BYTES = 32 << 20
+KEPT_BYTES = 64 << 20
+MAPPED_BYTES = 8 << 20
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 

@@ -32,6 +32,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float)
     given = parser.parse_args()
 
+    import torch  # noqa: F401 - what it takes by itself is not ours
+
     before = most_resident()
     from tasks.computing import set_up
     from tasks.records.pair import Input
