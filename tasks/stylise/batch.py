@@ -45,22 +45,42 @@ def transfer_track(track: Track, device: torch.device, on_step: Callable[[Step],
 def transfer_batch(
     batch: Sequence[Piece], device: torch.device, on_step: Callable[[Step], None]
 ) -> list[Outcome | Exception]:
-    """Run the transfer over a batch. What it fails with (out of memory, a pair that raises) halves it.
+    """Run the transfer over a batch, of which at most three times as many pieces are begun as it holds.
 
-    `on_step` may raise Stopped to end it.
+    A piece that raises is found by halving. Out of memory halves what goes together from then on: what did not fit
+    once is not tried again. `on_step` may raise Stopped to end it.
     """
+    outcomes: list[Outcome | Exception] = []
+    size = len(batch)
+    while part := batch[len(outcomes) : len(outcomes) + size]:
+        found = _tried(part, device, on_step)
+        half = len(part) // 2
+        if isinstance(found, list):
+            outcomes += found
+        elif not half:
+            outcomes.append(found)
+        elif isinstance(found, PairError):
+            size = half
+        else:
+            for some in (part[:half], part[half:]):
+                outcomes += transfer_batch(some, device, on_step)
+    return outcomes
+
+
+def _tried(
+    batch: Sequence[Piece], device: torch.device, on_step: Callable[[Step], None]
+) -> list[Outcome | Exception] | Exception:
+    """The outcomes of a batch, or what it failed with: a PairError where that is out of memory."""
     try:
-        return list(_drain(batch, device, on_step))
+        return _drain(batch, device, on_step)
     except Stopped:
         raise
     except Exception as error:
-        failure = _out_of_memory(error, batch[0], device) or error
+        # Without its frames, which hold the device's memory.
+        failure = _out_of_memory(error, batch[0], device) or error.with_traceback(None)
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    if len(batch) == 1:
-        return [failure]
-    half = len(batch) // 2
-    return [*transfer_batch(batch[:half], device, on_step), *transfer_batch(batch[half:], device, on_step)]
+    return failure
 
 
 def _out_of_memory(error: Exception, one: Piece, device: torch.device) -> PairError | None:
