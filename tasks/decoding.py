@@ -3,7 +3,10 @@
 import multiprocessing
 import os
 import resource
+import signal
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing import connection
@@ -14,6 +17,8 @@ from tasks.records.reasons import PairError, Reason
 
 MEMORY_LIMIT = 8 << 30
 """Address space of a decoder, bytes: beyond what the caps of tasks.audio can need."""
+TIME_LIMIT = 200.0
+"""For one file, seconds."""
 
 
 def die_with_parent() -> None:
@@ -35,27 +40,43 @@ def _start_decoder() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
-class DecodePool:
-    """A few decoder processes, spawned when first needed and replaced when one dies."""
+def _within(seconds: float, work: Callable[..., Clip], data: bytes, options: dict[str, Any]) -> Clip:
+    """The work, or the end of this process by SIGALRM: a decoder that hangs may never come back to Python."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return work(data, **options)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
+
+class DecodePool:
+    """A few decoder processes, spawned when first needed and replaced when one dies. `work` is what they do."""
+
+    def __init__(self, workers: int, work: Callable[..., Clip] = decode) -> None:
+        self._workers, self._work = workers, work
         self._pool: ProcessPoolExecutor | None = None
         self._lock = threading.Lock()
 
-    def decode(self, data: bytes, **options: Any) -> Clip:
-        """tasks.audio.decode in another process. Raises PairError; `worker_lost` where the decoder died of it."""
+    def decode(self, data: bytes, *, time_limit: float = TIME_LIMIT, **options: Any) -> Clip:
+        """tasks.audio.decode in another process, for at most `time_limit` seconds, twice.
+
+        Raises PairError; `worker_lost` where the decoder died of it, `timeout` where it came to no end.
+        """
         pool = self._current()
         try:
-            return self._submit(pool, data, options).result()
+            return self._submit(pool, time_limit, data, options).result()
         except BrokenExecutor:
             self._discard(pool)
-        alone = self._new(1)  # a neighbour may have killed the pool: once more, alone
+        alone, began = self._new(1), time.monotonic()  # a neighbour may have killed the pool: once more, alone
         try:
-            return self._submit(alone, data, options).result()
+            return self._submit(alone, time_limit, data, options).result()
         except BrokenExecutor as error:
+            if time.monotonic() - began >= time_limit:
+                raise PairError(
+                    Reason.TIMEOUT, f"could not be decoded in {time_limit:g} s; convert it to WAV or FLAC"
+                ) from error
             raise PairError(
-                Reason.WORKER_LOST, "decoding this file ended its decoder twice; the file is damaged or hostile"
+                Reason.WORKER_LOST, "ended its decoder twice: it is damaged or hostile; convert it, or leave it out"
             ) from error
         finally:
             alone.shutdown(wait=False, cancel_futures=True)
@@ -66,9 +87,10 @@ class DecodePool:
                 self._pool.shutdown(cancel_futures=True)
                 self._pool = None
 
-    @staticmethod
-    def _submit(pool: ProcessPoolExecutor, data: bytes, options: dict[str, Any]) -> "Future[Clip]":
-        return pool.submit(decode, data, **options)
+    def _submit(
+        self, pool: ProcessPoolExecutor, time_limit: float, data: bytes, options: dict[str, Any]
+    ) -> "Future[Clip]":
+        return pool.submit(_within, time_limit, self._work, data, options)
 
     @staticmethod
     def _new(workers: int) -> ProcessPoolExecutor:

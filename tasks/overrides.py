@@ -24,7 +24,7 @@ def overrides(text: str | None) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ParamsInvalid(
             [(shown(text), f"is not JSON ({error})", 'write an object such as {"widths": [2, 8]}')]
         ) from error
@@ -71,6 +71,6 @@ def shown(value: Any) -> str:
     """A cell for a person: without passwords, escaped, at most 80 characters, null said so."""
     if value is None:
         return "null"
-    text = bare(value if isinstance(value, str) else str(value))
+    text = bare(value if isinstance(value, str) else str(value))[:81]
     text = text.encode("unicode_escape").decode() if not text.isprintable() else text
     return repr(text if len(text) <= 80 else text[:77] + "...") if isinstance(value, str) else text[:80]

@@ -75,7 +75,7 @@ def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection
         left = left[left["reason"].isin([str(r) for r in job.reasons])]
     table = _rows_of(store, layout, family, left)
     replaced: set[str] = set()
-    mended = _mended(job)
+    mended = _mended(job, family.last.options)
     if mended is not None:
         table, replaced = _replaced(table, mended, left)
     table = _with_overrides(table, job.set)
@@ -90,6 +90,7 @@ def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection
         mended.sha256 if mended else family.last.manifest_sha256,
         table,
         family.first.parameters,
+        options.max_cell_kb,
     )
     pairs = look_up(manifest.pairs(family.first.parameters), roots)
     # A row without a name cannot be told from another in a later run: it is mended in the manifest and run anew.
@@ -132,11 +133,11 @@ def _rows_of(store: Store, layout: Layout, family: Family, left: pd.DataFrame) -
     return pa.concat_tables([schema.MANIFEST.empty_table(), *rows]).combine_chunks()
 
 
-def _mended(job: RerunJob) -> Manifest | None:
+def _mended(job: RerunJob, options: Options) -> Manifest | None:
     if not job.manifest:
         return None
     uri = place(job.manifest)
-    return read_manifest(open_store(uri), uri, Parameters())
+    return read_manifest(open_store(uri), uri, Parameters(), options)
 
 
 def _replaced(table: pa.Table, mended: Manifest, left: pd.DataFrame) -> tuple[pa.Table, set[str]]:

@@ -1,7 +1,7 @@
 """Prepare a run, without writing anything, and record it, with which it begins to exist."""
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -88,12 +88,24 @@ def prepare_nightly(
     scheduled = scheduled or datetime.now(UTC)
     night = job.night or str(night_of(scheduled, job.options.timezone))
     root, uri = place(job.root), place(job.manifest.replace("{night}", night))
-    manifest = await_manifest(open_store(uri), uri, job.parameters, seconds_of(job.wait), tell)
+    manifest = await_manifest(open_store(uri), uri, job.parameters, seconds_of(job.wait), tell, job.options)
     planned = submission(request_of(manifest, root, job.parameters, job.options, night, scheduled))
-    for text in dict.fromkeys(pair.params.warning for pair in planned.plan.pairs if pair.params):
-        if text:
-            tell(text)
+    for text in _warnings(manifest, planned.plan.pairs):
+        tell(text)
     return planned
+
+
+def _warnings(manifest: Manifest, pairs: Sequence[Pair]) -> list[str]:
+    """What a person should know before anything is computed."""
+    texts = list(dict.fromkeys(pair.params.warning for pair in pairs if pair.params))
+    if not len(manifest):
+        texts.append(f"{manifest.uri} has no rows: there is nothing to do.")
+    alike = [pair.name for pair in pairs if pair.style and pair.content and pair.style.uri == pair.content.uri]
+    if alike:
+        texts.append(
+            f"content and style are the same file in {len(alike)} of {len(pairs)} pairs; the first: {alike[0]}"
+        )
+    return [text for text in texts if text]
 
 
 def request_of(

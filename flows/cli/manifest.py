@@ -69,7 +69,7 @@ def build(
         raise UsageError(f"{out.parent} is not a folder.")
     chosen = choices([_sweep(text) for text in sweeps], settle({}).parameters)
     table = table_of(content_dir, style_dir, pairing, out, slices, chosen)
-    pq.write_table(table, out)
+    pq.write_table(table, out, write_page_checksum=True)
     click.echo(f"{out}: {table.num_rows} pairs; next: gramophone manifest validate {out} --probe")
 
 
@@ -89,12 +89,12 @@ def validate(manifest: str, probe: bool, allow: tuple[str, ...], as_json: bool) 
 
     uri = place(manifest)
     store = open_store(uri)
-    read = read_manifest(store, uri, settings.parameters)
+    read = read_manifest(store, uri, settings.parameters, settings.options)
     faults = read.all_faults()
     audio: dict[str, Any] = {}
     if probe:
         roots = allowed_roots(read.folder, place(settings.root), settings.options)
-        probed = probe_audio(read, settings.parameters, roots)
+        probed = probe_audio(read, settings.parameters, roots, settings.options)
         faults = sorted([*faults, *probed.faults], key=lambda fault: fault.row)
         audio = probed.audio
     if as_json:

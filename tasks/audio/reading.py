@@ -45,18 +45,20 @@ def decode(
     start: float | None = None,
     seconds: float | None = None,
     max_seconds: float,
+    max_channels: int = MAX_CHANNELS,
     allow_silence: bool = False,
 ) -> Clip:
     """A slice of an encoded sound at `sample_rate`, or at its own rate where that is None.
 
     It is mono, (frames,), the mean of the channels; with `mix` off the channels as they are, (channels, frames), in
     the order of WAV. Either way it is the mono mix that must not be silent: what is nothing in mono has no mix to
-    restyle. `start` and `seconds` choose the slice, at the source's own rate; `max_seconds` bounds it. It comes out as
-    round(frames x sample_rate / source rate) samples, at least one. Raises PairError: decode_error,
-    input_unsupported, input_silent, input_too_short (also of a slice that ends after the clip), input_too_long.
+    restyle. `start` and `seconds` choose the slice, at the source's own rate; `max_seconds` bounds it, and
+    `max_channels` what is read at all. It comes out as round(frames x sample_rate / source rate) samples, at least one.
+    Raises PairError: decode_error, input_unsupported, input_silent, input_too_short (also of a slice that ends after
+    the clip), input_too_long.
     """
     try:
-        with _opened(data) as source:
+        with _opened(data, max_channels) as source:
             first, last = source.slice(start, seconds, max_seconds)
             wanted = source.rate if sample_rate is None else sample_rate
             _check_length(last - first, source.rate, wanted)
@@ -65,6 +67,7 @@ def decode(
             for block in source.blocks(first, last):
                 mono = level.add(block)
                 resampler.add(mono[None] if mix else block)
+            _check_length(level.frames, source.rate, wanted)  # an MP3 may have fewer than it says
         if level.silent and not allow_silence:
             raise PairError(Reason.INPUT_SILENT, f"is silent{level.cause}")
         samples, notes = resampler.end(level.frames), source.notes + level.notes
@@ -77,12 +80,12 @@ def decode(
     return Clip(samples, wanted, source.rate, source.channels, level.frames, level.peak, notes)
 
 
-def probe(data: bytes, *, max_seconds: float = PROBE_SECONDS) -> AudioInfo:
+def probe(data: bytes, *, max_seconds: float = PROBE_SECONDS, max_channels: int = MAX_CHANNELS) -> AudioInfo:
     """Decode the whole of a sound and keep only what there is to say of it. Raises PairError like `decode`.
 
     `max_seconds` bounds the work: a longer sound is input_too_long. Silence is no fault here.
     """
-    with _opened(data) as source:
+    with _opened(data, max_channels) as source:
         first, last = source.slice(None, None, max_seconds)
         level = Level()
         for block in source.blocks(first, last):
@@ -121,7 +124,7 @@ class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
 
 
 @contextmanager
-def _opened(data: bytes) -> "Iterator[_Source]":
+def _opened(data: bytes, max_channels: int) -> "Iterator[_Source]":
     checked = check_container(data)
     try:
         file = _Sequential(io.BytesIO(checked.data))
@@ -133,7 +136,7 @@ def _opened(data: bytes) -> "Iterator[_Source]":
         ) from error
     with file:
         source = _Source(file, checked.notes)
-        source.check()
+        source.check(max_channels)
         yield source
 
 
@@ -156,7 +159,7 @@ class _Source:
     def format(self) -> str:
         return str(self.file.format)
 
-    def check(self) -> None:
+    def check(self, max_channels: int) -> None:
         """Raises PairError (input_unsupported, input_too_short) for what its header alone rules out."""
         if self.format not in FORMATS or self.file.subtype not in SUBTYPES:
             raise unsupported(f"{self.format} {self.file.subtype}")
@@ -165,10 +168,10 @@ class _Source:
                 Reason.INPUT_UNSUPPORTED,
                 f"has a sampling rate of {self.rate:,} Hz; {RATES[0]:,} to {RATES[1]:,} Hz are read",
             )
-        if self.channels > MAX_CHANNELS:
+        if self.channels > max_channels:
             raise PairError(
                 Reason.INPUT_UNSUPPORTED,
-                f"has {self.channels:,} channels; at most {MAX_CHANNELS} are read, export a stereo mix",
+                f"has {self.channels:,} channels; at most {max_channels} are read (max_channels), export a stereo mix",
             )
         if self.file.frames <= 0:
             raise no_sound("0 frames")
@@ -211,7 +214,7 @@ class _Source:
                 Reason.DECODE_ERROR,
                 f"is cut short or damaged after {position / self.rate:.2f} s ({_why(error)}); {EXPORT_AGAIN}",
             ) from error
-        if position < last and not self._is_miscounted(last - position):
+        if position <= first or (position < last and not self._is_miscounted(last - position)):
             raise cut_short(f"{position:,} of {last:,} frames could be decoded")
 
     def _is_miscounted(self, missing: int) -> bool:

@@ -20,6 +20,7 @@ from tasks.records import schema
 from tasks.records.pair import Fault
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError, Reason, UsageError, remedy
+from tasks.records.run import Options
 from tasks.roots import Roots
 from tasks.store import open_store
 
@@ -104,15 +105,16 @@ class Probed:
     faults: list[Fault]
 
 
-def probe_audio(manifest: Manifest, base: Parameters, roots: Roots) -> Probed:
-    """Open every input of a manifest once: existence, format, duration, rate, channels, silence."""
+def probe_audio(manifest: Manifest, base: Parameters, roots: Roots, options: Options) -> Probed:
+    """Open every input of a manifest once: existence, size, format, duration, rate, channels, silence."""
     pairs = [pair for pair in manifest.pairs(base) if not pair.faults]
     uris = sorted({i.uri for pair in pairs for i in pair.inputs})
 
     def one(uri: str) -> AudioInfo | PairError:
         try:
             roots.check(uri)
-            return probe(open_store(uri).read(uri, allowed=roots).data)
+            blob = open_store(uri).read(uri, allowed=roots, limit=options.max_input_mb * 1_000_000)
+            return probe(blob.data, max_channels=options.max_channels)
         except PairError as error:
             return error
 

@@ -12,15 +12,21 @@ from tasks.records.pair import Fault
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError, Reason
 from tasks.roots import canonical_uri
+from tasks.roots import shown as shown_uri
 
 PAIR_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 METHODS = ("optimise",)
 
 
-def row_faults(table: pa.Table, base: Parameters, folder: str) -> Iterator[Fault]:
+def row_faults(table: pa.Table, base: Parameters, folder: str, max_cell_kb: int) -> Iterator[Fault]:
     """The faults of every row of a manifest in its schema; `folder` is what relative URIs are taken from."""
     yield from _pair_ids(table)
     yield from _uris(table, folder)
+    for name in ("method", "params"):
+        long = pc.greater(pc.binary_length(table[name]), max_cell_kb * 1_000)
+        yield from _where(
+            table, name, long, Reason.ROW_INVALID, f"is longer than {max_cell_kb:,} kB (max_cell_kb)", "shorten it"
+        )
     for name in ("content_start", "style_start"):
         yield from _numbers(
             table, name, pc.less(table[name], 0.0), "is before the beginning", "use 0 or more, in seconds"
@@ -38,7 +44,7 @@ def row_faults(table: pa.Table, base: Parameters, folder: str) -> Iterator[Fault
         "is not a method of this version",
         f"use {' or '.join(METHODS)}, or leave it out",
     )
-    yield from _params(table, base)
+    yield from _params(table, base, max_cell_kb)
 
 
 def _where(table: pa.Table, column: str, mask: Any, reason: Reason, why: str, remedy: str) -> Iterator[Fault]:
@@ -83,18 +89,18 @@ def _pair_ids(table: pa.Table) -> Iterator[Fault]:
 
 def _uris(table: pa.Table, folder: str) -> Iterator[Fault]:
     @lru_cache(maxsize=65_536)
-    def wrong(text: str) -> str | None:
+    def wrong(text: str) -> tuple[str, str] | None:
         try:
             canonical_uri(text, folder)
         except PairError as error:
-            return error.message
+            return shown_uri(text), error.message
         return None
 
     def faults(row: int, column: str, text: str | None) -> Iterator[Fault]:
         if not text:
             yield Fault(row, column, shown(text), Reason.ROW_INVALID, "is missing", "name the audio file")
-        elif (why := wrong(text)) is not None:
-            yield Fault(row, column, shown(text), Reason.INPUT_FORBIDDEN, why, "use a path or an s3:// URI")
+        elif found := wrong(text):
+            yield Fault(row, column, found[0], Reason.INPUT_FORBIDDEN, found[1], "use a path or an s3:// URI")
 
     listed = table["styles"].to_pylist()
     for row, (content, style, styles) in enumerate(
@@ -120,7 +126,7 @@ def _style_numbers(row: int, style: dict[str, Any]) -> Iterator[Fault]:
             )
 
 
-def _params(table: pa.Table, base: Parameters) -> Iterator[Fault]:
+def _params(table: pa.Table, base: Parameters, max_cell_kb: int) -> Iterator[Fault]:
     @lru_cache(maxsize=65_536)
     def problems(text: str | None, seed: int | None) -> tuple[tuple[str, str, str], ...]:
         try:
@@ -131,7 +137,7 @@ def _params(table: pa.Table, base: Parameters) -> Iterator[Fault]:
 
     rows = zip(table["params"].to_pylist(), table["seed"].to_pylist(), strict=True)
     for row, (text, seed) in enumerate(rows):
-        if text is None:
+        if text is None or len(text) > max_cell_kb * 1_000:  # said before
             continue
         for value, why, remedy in problems(text, None if seed is None or seed < 0 else seed):
             yield Fault(row, "params", value, Reason.PARAMS_INVALID, why, remedy)

@@ -1,7 +1,6 @@
 """Read a manifest: rows of exactly one schema, URIs made absolute, parameters resolved (manifests/README.md)."""
 
 import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -9,18 +8,20 @@ from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tasks.manifest.check import METHODS, row_faults
+from tasks.manifest.parquet import Room, open_parquet, plain, tables
 from tasks.overrides import ParamsInvalid, resolve
 from tasks.records import schema
 from tasks.records.pair import Fault, Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError, Reason, UsageError
+from tasks.records.run import Options
 from tasks.roots import bare, canonical_uri
-from tasks.store import Store
+from tasks.store import Blob, Store
 
-MAX_ROWS = 10_000_000
+NAMED = 5
+"""So many columns that nobody knows are named."""
 REQUIRED = ("pair_id", "content_uri")
 
 
@@ -53,64 +54,64 @@ class Manifest:
                 number += 1
 
 
-def read_manifest(store: Store, uri: str, base: Parameters) -> Manifest:
+def read_manifest(store: Store, uri: str, base: Parameters, options: Options | None = None) -> Manifest:
     """Read and check the manifest at `uri` (a parquet file, or a folder of them, in the order of their names).
 
-    A row that is wrong is recorded among the faults. Raises UsageError where the manifest as a whole is wrong:
-    not there, not parquet, a required column missing, a column of a wrong type, a column that nobody knows.
+    A row that is wrong is recorded among the faults. Raises UsageError where the manifest as a whole is wrong: not
+    there, not parquet, larger than `options` allow, a required column missing, a column of a wrong type, a column that
+    nobody knows.
     """
-    blobs = _blobs(store, uri)
+    options = options or Options()
+    blobs = _blobs(store, uri, options.max_manifest_mb)
     digests = [blob.sha256 for blob in blobs]
     sha256 = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-    table = pa.concat_tables(
-        [part for blob in blobs for part in _row_groups(blob.uri, blob.data)], promote_options="default"
-    )
+    room = Room(options)
+    parts = [part for blob in blobs for part in _parts(blob, room)]
+    try:
+        table = pa.concat_tables(parts, promote_options="default")
+    except pa.ArrowException as error:
+        raise UsageError(f"{uri}: its files do not fit each other ({error}); give a column one type in all.") from error
     folder = uri.rsplit("/", 1)[0] if blobs[0].uri == uri else uri
-    return manifest_of(uri, folder, sha256, table, base)
+    return manifest_of(uri, folder, sha256, table, base, options.max_cell_kb)
 
 
-def manifest_of(uri: str, folder: str, sha256: str, table: pa.Table, base: Parameters) -> Manifest:
+def manifest_of(uri: str, folder: str, sha256: str, table: pa.Table, base: Parameters, max_cell_kb: int) -> Manifest:
     """A table in the manifest's schema as a manifest that stood at `uri`: URIs absolute, rows checked."""
     manifest = Manifest(uri, folder, sha256, _absolute(table, folder))
-    for fault in row_faults(manifest.table, base, folder):
+    for fault in row_faults(manifest.table, base, folder, max_cell_kb):
         manifest.faults.setdefault(fault.row, []).append(fault)
     manifest.table = _bare_params(manifest)
     return manifest
 
 
-def _blobs(store: Store, uri: str) -> list[Any]:
+def _blobs(store: Store, uri: str, max_mb: int) -> list[Blob]:
     try:
         if store.stat(uri) is not None:
-            return [store.read(uri)]
+            return [store.read(uri, limit=max_mb * 1_000_000)]
         names = [name for name, _ in store.list(uri) if name.endswith(".parquet")]
-        if names:
-            return [store.read(name) for name in names]
+        blobs: list[Blob] = []
+        for name in names:
+            blobs.append(store.read(name, limit=max_mb * 1_000_000 - sum(len(blob.data) for blob in blobs)))
+        if blobs:
+            return blobs
     except PairError as error:
         if error.reason is Reason.STORAGE:
             raise
-        raise UsageError(f"cannot read the manifest {uri}: {error.message}") from error
+        more = " (max_manifest_mb)" if error.reason is Reason.INPUT_TOO_LONG else ""
+        raise UsageError(f"cannot read the manifest {uri}: {error.message}{more}") from error
     raise NoManifest(
         f"no manifest at {uri}: there is no such file and no folder with parquet files. "
         "Build one with `gramophone manifest build CONTENT_DIR STYLE_DIR -o manifest.parquet`."
     )
 
 
-def _row_groups(uri: str, data: bytes) -> Iterator[pa.Table]:
-    try:
-        file = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True, arrow_extensions_enabled=False)
-    except (pa.ArrowException, OSError) as error:
-        raise UsageError(
-            f"{uri} is not a parquet file ({error}). A manifest is parquet; pandas' to_parquet writes one."
-        ) from error
-    if file.metadata.num_rows > MAX_ROWS:
-        raise UsageError(f"{uri} has {file.metadata.num_rows} rows; a manifest has at most {MAX_ROWS}: split it.")
-    wanted = _columns(uri, file.schema_arrow)
-    yield _normal(uri, file.schema_arrow.empty_table().select(wanted))
-    for number in range(file.num_row_groups):
-        try:
-            yield _normal(uri, file.read_row_group(number, columns=wanted))
-        except (pa.ArrowException, OSError) as error:
-            raise UsageError(f"{uri}: row group {number} cannot be read ({error}); the file is damaged.") from error
+def _parts(blob: Blob, room: Room) -> Iterator[pa.Table]:
+    file = open_parquet(blob.uri, blob.data, room)
+    found = plain(file.schema_arrow)
+    wanted = _columns(blob.uri, found)
+    yield _normal(blob.uri, found.empty_table())
+    for part in tables(blob.uri, file, wanted, room):
+        yield _normal(blob.uri, part)
 
 
 def _columns(uri: str, found: pa.Schema) -> list[str]:
@@ -123,7 +124,8 @@ def _columns(uri: str, found: pa.Schema) -> list[str]:
     unknown = [name for name in names if name not in schema.MANIFEST.names and not name.startswith("x_")]
     if missing or unknown:
         faults = [f"column {name!r} is missing" for name in missing]
-        faults += [f"column {name!r} is not known{_nearest(name)}" for name in unknown]
+        faults += [f"column {name!r} is not known{_nearest(name)}" for name in unknown[:NAMED]]
+        faults += [f"{len(unknown) - NAMED} more are not known"] if len(unknown) > NAMED else []
         raise UsageError(
             f"{uri}: {'; '.join(faults)}. Columns of your own begin with x_; manifests/README.md lists the others."
         )
@@ -151,8 +153,6 @@ def _normal(uri: str, table: pa.Table) -> pa.Table:
 
 def _cast(uri: str, name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     found = column.type
-    if pa.types.is_dictionary(found):
-        found = found.value_type
     text = pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found)
     number = pa.types.is_integer(found) or pa.types.is_floating(found)
     fits = (
@@ -165,8 +165,6 @@ def _cast(uri: str, name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa
     try:
         if not fits:
             raise pa.ArrowTypeError("wrong type")
-        if pa.types.is_string(kind):
-            column.validate(full=True)  # invalid UTF-8
         return column.cast(kind)
     except pa.ArrowException as error:
         detail = "" if str(error) == "wrong type" else f" ({error})"

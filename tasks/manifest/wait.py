@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from tasks.manifest.read import Manifest, NoManifest, read_manifest
 from tasks.records.parameters import Parameters
+from tasks.records.run import Options
 from tasks.store import Store
 
 LOOK_EVERY_SECONDS = 10.0
@@ -16,6 +17,7 @@ def await_manifest(
     base: Parameters,
     seconds: float,
     tell: Callable[[str], None],
+    options: Options | None = None,
     every: float = LOOK_EVERY_SECONDS,
 ) -> Manifest:
     """Read the manifest, once it is there: at most `seconds` are waited for it. Raises UsageError as `read_manifest`.
@@ -25,7 +27,7 @@ def await_manifest(
     until, told = time.monotonic() + seconds, False
     while True:
         try:
-            return read_manifest(store, uri, base)
+            return read_manifest(store, uri, base, options)
         except NoManifest as error:
             left = until - time.monotonic()
             if left <= 0:

@@ -30,6 +30,13 @@ class Options(Form):
     timeout_seconds: float = Field(
         600, ge=1, le=86_400, description="a worker that shows no progress for so long is replaced, seconds"
     )
+    max_input_mb: int = Field(2_000, ge=1, le=3_000, description="largest file that is read as an input, MB")
+    max_channels: int = Field(8, ge=1, le=8, description="most channels that an input may have")
+    max_manifest_mb: int = Field(
+        2_000, ge=1, le=1_000_000, description="largest manifest, as it is stored and once it is decoded, MB"
+    )
+    max_rows: int = Field(10_000_000, ge=1, le=1_000_000_000, description="most rows of a manifest")
+    max_cell_kb: int = Field(64, ge=1, le=1_000_000, description="longest text in a cell of a manifest, kB")
     max_failures: NumberOrShare = Field("", description="stop when more pairs failed than N or P%; empty: never")
     timezone: Timezone = Field("UTC", description="time zone in which a night is dated and --until is meant")
     until: TimeOfDay = Field(

@@ -16,8 +16,9 @@ from tasks.decoding import DecodePool
 from tasks.records.pair import Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError, Reason
+from tasks.records.run import Options
 from tasks.roots import Roots
-from tasks.store import open_store
+from tasks.store import Blob, open_store
 from tasks.transfer import quality
 from tasks.transfer.buckets import minimum_samples
 from tasks.transfer.item import Checkpoint, Style
@@ -69,11 +70,14 @@ def settings_of(params: Parameters, content_rate: int) -> Settings:
     return Settings(**values | {"sample_rate": rate, "n_fft": n_fft, "hop_length": hop})
 
 
-def load(pair: Pair, roots: Roots, pool: DecodePool) -> Loaded:
-    """Read and decode the inputs of a pair, and its trained weights. Raises PairError, naming the input."""
+def load(pair: Pair, roots: Roots, pool: DecodePool, options: Options | None = None) -> Loaded:
+    """Read and decode the inputs of a pair, and its trained weights, within the limits of a run's options.
+
+    Raises PairError, naming the input.
+    """
     assert pair.params is not None
     started_at, clock = datetime.now(UTC), time.perf_counter()
-    params, reader = pair.params, _Reader(roots, pool, pair.params)
+    params, reader = pair.params, _Reader(roots, pool, pair.params, options or Options())
     checkpoint = _told("vgg_weights: ", partial(read_vgg, params, roots)) if params.weights_uri else None
     content, *styles = pair.inputs
     content, clip = reader.read(content, mix=False, sample_rate=params.sample_rate or None)
@@ -104,14 +108,28 @@ class _Reader:
     roots: Roots
     pool: DecodePool
     params: Parameters
+    options: Options
 
-    def read(self, given: Input, **options: Any) -> tuple[Input, Clip]:
+    def read(self, given: Input, **wanted: Any) -> tuple[Input, Clip]:
         """An input with its digest, and its sound."""
-        store = open_store(given.uri)
-        blob = _told(f"{given.role}: ", partial(store.read, given.uri, etag=given.etag, allowed=self.roots))
-        options |= {"start": given.start, "seconds": given.seconds, "max_seconds": self.params.max_seconds}
-        clip = _told(f"{given.role} {given.uri} ", partial(self.pool.decode, blob.data, **options))
+        blob = _told(f"{given.role}: ", partial(self._fetch, given))
+        wanted |= {"start": given.start, "seconds": given.seconds, "max_seconds": self.params.max_seconds}
+        wanted |= {"max_channels": self.options.max_channels}
+        # Twice, and the worker is not taken for one that hangs.
+        wanted |= {"time_limit": self.options.timeout_seconds / 3}
+        clip = _told(f"{given.role} {given.uri} ", partial(self.pool.decode, blob.data, **wanted))
         return replace(given, etag=blob.etag, sha256=blob.sha256), clip
+
+    def _fetch(self, given: Input) -> Blob:
+        most = self.options.max_input_mb
+        try:
+            return open_store(given.uri).read(given.uri, etag=given.etag, allowed=self.roots, limit=most * 1_000_000)
+        except PairError as error:
+            if error.reason is not Reason.INPUT_TOO_LONG:
+                raise
+            raise PairError(
+                error.reason, f"{error.message} (max_input_mb {most:,}); compress it to FLAC, or cut it"
+            ) from error
 
 
 def _check_length(clip: Clip, settings: Settings) -> None:

@@ -71,7 +71,7 @@ class Stylist:
     def _read(self, pair: Pair) -> Loaded | Attempt:
         started_at = datetime.now(UTC)
         try:
-            return load(pair, Roots(self.run.allowed), self.pool)
+            return load(pair, Roots(self.run.allowed), self.pool, self.run.options)
         except Exception as error:  # one pair fails alone, whatever it is
             return attempts.failed(pair, error, started_at)
 
