@@ -115,7 +115,7 @@ def _own(store: Store, uri: str) -> bytes:
 def read_table(store: Store, uri: str, wanted: pa.Schema) -> pa.Table:
     """One parquet file of ours in exactly `wanted`: columns that came later are null in older files."""
     try:
-        table = pq.read_table(io.BytesIO(_own(store, uri)), partitioning=None, page_checksum_verification=True)
+        table = pq.ParquetFile(io.BytesIO(_own(store, uri)), page_checksum_verification=True).read()
     except (pa.ArrowException, OSError) as error:
         raise OutOfReach(
             f"{uri} cannot be read as parquet ({error}); move it away: files here are written whole."

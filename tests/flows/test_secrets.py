@@ -25,6 +25,7 @@ PLANTED = {
 }
 AUTH = f"admin:{PLANTED['auth']}"
 LOGGERS = "botocore,aiobotocore,s3fs,fsspec,aiohttp,urllib3"  # not those by which Prefect sends what it logs
+KEPT_BY_PREFECT = HOME / "results-of-prefect"
 
 
 def secret_texts():
@@ -81,6 +82,8 @@ def planted(tmp_path_factory):
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "DEBUG",
         "PREFECT_LOGGING_EXTRA_LOGGERS": LOGGERS,
         "S3FS_LOGGING_LEVEL": "DEBUG",
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
+        "PREFECT_LOCAL_STORAGE_PATH": str(KEPT_BY_PREFECT),
     }
 
 
@@ -120,6 +123,10 @@ def test_nothing_that_prefect_keeps_holds_a_secret(said, prefect_database):
         if path.is_file():
             assert found_in(path.read_bytes()) == [], path
     assert found_in((HOME / "prefect-server.log").read_bytes()) == []
+
+
+def test_prefect_keeps_no_result_in_a_form_that_runs_code_also_where_that_is_its_default(said):
+    assert not KEPT_BY_PREFECT.exists() or list(KEPT_BY_PREFECT.iterdir()) == []
 
 
 def test_nothing_that_a_task_or_a_worker_is_given_holds_a_secret_when_it_is_pickled(bucket, planted, monkeypatch):
