@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP_INDEX = $(shell $(BIN)/python -m pip config get global.index-url 2>/dev/null)
 UV = $(if $(PIP_INDEX),UV_DEFAULT_INDEX=$(PIP_INDEX)) $(BIN)/uv
 
-.PHONY: setup demo test lint test-slow test-gpu chaos bench lock docs clean
+.PHONY: setup demo test lint test-slow test-gpu chaos bench audit lock docs clean
 
 setup: $(VENV)/.ready
 
@@ -43,6 +43,12 @@ bench: setup
 	$(BIN)/python -m tests.bench.bench_cli
 	$(BIN)/python -m tests.bench.results
 	$(BIN)/python -m tests.bench.bench_night
+
+# Known advisories of what this machine installs. Nothing skipped counts as passed, nor yesterday's answers.
+audit: setup
+	rm -rf $(VENV)/.advisories
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --cache-dir $(VENV)/.advisories \
+		-r requirements.lock -r .ci/uv.txt
 
 lock: setup
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group dev \
