@@ -51,6 +51,17 @@ def test_the_manifest_of_the_schema_page_is_one(tmp_path, monkeypatch):
     assert "2 rows, none wrong" in done.stdout
 
 
+def test_every_promise_names_a_test_that_is_there():
+    section = README.split("## Promises")[1].split("\n## ")[0]
+    promises = [line for line in section.splitlines() if line.startswith("| ") and "broken in" not in line]
+    assert len(promises) == 10
+    for promise in promises:
+        named = re.findall(r"`(tests/\S+)::(\w+)`", promise)
+        assert named, promise
+        for path, name in named:
+            assert f"def {name}(" in (HOME / path).read_text(), f"{path} has no {name}"
+
+
 def test_every_command_is_in_the_readme():
     for name in COMMANDS:
         assert f"gramophone {name}" in README
