@@ -5,7 +5,6 @@ import os
 import resource
 import signal
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import suppress
@@ -19,6 +18,7 @@ MEMORY_LIMIT = 8 << 30
 """Address space of a decoder, bytes: beyond what the caps of tasks.audio can need."""
 TIME_LIMIT = 200.0
 """For one file, seconds."""
+_SPAWN = multiprocessing.get_context("spawn")
 
 
 def die_with_parent() -> None:
@@ -49,6 +49,16 @@ def _within(seconds: float, work: Callable[..., Clip], data: bytes, options: dic
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
+def _answer(
+    answers: connection.Connection, seconds: float, work: Callable[..., Clip], data: bytes, options: dict[str, Any]
+) -> None:
+    _start_decoder()
+    try:
+        answers.send(_within(seconds, work, data, options))
+    except Exception as error:
+        answers.send(error)
+
+
 class DecodePool:
     """A few decoder processes, spawned when first needed and replaced when one dies. `work` is what they do."""
 
@@ -67,19 +77,31 @@ class DecodePool:
             return self._submit(pool, time_limit, data, options).result()
         except BrokenExecutor:
             self._discard(pool)
-        alone, began = self._new(1), time.monotonic()  # a neighbour may have killed the pool: once more, alone
+        return self._alone(time_limit, data, options)  # a neighbour may have killed the pool
+
+    def _alone(self, time_limit: float, data: bytes, options: dict[str, Any]) -> Clip:
+        """The same in a process for this file only, whose end tells what became of it."""
+        ours, theirs = _SPAWN.Pipe(duplex=False)
+        process = _SPAWN.Process(target=_answer, args=(theirs, time_limit, self._work, data, options))
+        process.start()
+        theirs.close()
+        answer: Clip | Exception | None = None
         try:
-            return self._submit(alone, time_limit, data, options).result()
-        except BrokenExecutor as error:
-            if time.monotonic() - began >= time_limit:
-                raise PairError(
-                    Reason.TIMEOUT, f"could not be decoded in {time_limit:g} s; convert it to WAV or FLAC"
-                ) from error
-            raise PairError(
-                Reason.WORKER_LOST, "ended its decoder twice: it is damaged or hostile; convert it, or leave it out"
-            ) from error
+            answer = ours.recv()
+        except (EOFError, OSError):  # it ended before its answer, or within
+            pass
         finally:
-            alone.shutdown(wait=False, cancel_futures=True)
+            process.join()
+            ours.close()
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is not None:
+            return answer
+        if process.exitcode == -signal.SIGALRM:
+            raise PairError(Reason.TIMEOUT, f"could not be decoded in {time_limit:g} s; convert it to WAV or FLAC")
+        raise PairError(
+            Reason.WORKER_LOST, "ended its decoder twice: it is damaged or hostile; convert it, or leave it out"
+        )
 
     def close(self) -> None:
         with self._lock:
@@ -92,15 +114,10 @@ class DecodePool:
     ) -> "Future[Clip]":
         return pool.submit(_within, time_limit, self._work, data, options)
 
-    @staticmethod
-    def _new(workers: int) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_decoder)
-
     def _current(self) -> ProcessPoolExecutor:
         with self._lock:
             if self._pool is None:
-                self._pool = self._new(self._workers)
+                self._pool = ProcessPoolExecutor(self._workers, mp_context=_SPAWN, initializer=_start_decoder)
             return self._pool
 
     def _discard(self, pool: ProcessPoolExecutor) -> None:
