@@ -81,9 +81,18 @@ def _explained(failure: BaseException | None) -> BaseException:
     """The failure in words that say what to do, where it is one that we know."""
     if failure is None or isinstance(failure, UsageError | OutOfReach | KeyboardInterrupt):
         return failure or RuntimeError("the flow ended without a verdict")
+    if getattr(getattr(failure, "response", None), "status_code", None) in (401, 403):
+        return OutOfReach(
+            f"the Prefect API at {_address()} does not let us in; set PREFECT_API_AUTH_STRING=user:password to what it "
+            "asks for."
+        )
     if "Failed to reach API" in str(failure) or type(failure).__name__ in ("ConnectError", "ConnectTimeout"):
         return OutOfReach(
-            f"the Prefect API at {shown(os.environ.get('PREFECT_API_URL', 'its configured address'))} does not answer; "
+            f"the Prefect API at {_address()} does not answer; "
             "start it with `prefect server start`, or unset PREFECT_API_URL to use a local one."
         )
     return failure
+
+
+def _address() -> str:
+    return shown(os.environ.get("PREFECT_API_URL", "its configured address"))
