@@ -173,8 +173,8 @@ class _Source:
                 Reason.INPUT_UNSUPPORTED,
                 f"has {self.channels:,} channels; at most {max_channels} are read (max_channels), export a stereo mix",
             )
-        if self.file.frames <= 0:
-            raise no_sound("0 frames")
+        if self.file.frames < 2:  # of one it cannot be told what is constant
+            raise no_sound(f"{self.file.frames} frame{'' if self.file.frames == 1 else 's'}")
 
     def slice(self, start: float | None, seconds: float | None, max_seconds: float) -> tuple[int, int]:
         """First frame of what is asked for and the one behind its last. Raises PairError where it is not there."""
