@@ -19,7 +19,7 @@ _BUCKET = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
 _NOT_LITERAL = re.compile(r"[?#*\[\]]|%[0-9A-Fa-f]{2}")
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _JOINERS = "\u200c\u200d"  # in names of some scripts, and in emoji
-_USER = re.compile(r"(?<=://)(?:[^/@]*:.*|[^/@]*)@|^([^/@:]+:)[^/@]+@", re.DOTALL)
+_USER = re.compile(r"(?<=://)(?:[^/@:]*:.*|[^/@]*)@|^([^/@:]+:)[^/@]+@", re.DOTALL)
 _QUERY = re.compile(r"(?<=\?).*", re.DOTALL)
 
 
@@ -61,7 +61,8 @@ def bare(text: str) -> str:
     """
     if len(text) > MAX_CHARACTERS:
         text = text[: MAX_CHARACTERS // 2 + 1] + text[-MAX_CHARACTERS // 2 - 1 :]
-    text = _USER.sub(lambda found: f"{found[1] or ''}***@", text)
+    before, at, rest = text.rpartition("@")  # searched alone: there is no end to look for behind it, in vain each time
+    text = _USER.sub(lambda found: f"{found[1] or ''}***@", before + at) + rest
     return text if "://" not in text or text.startswith("file:///") else _QUERY.sub("***", text)
 
 
@@ -107,10 +108,14 @@ def _check_characters(text: str) -> None:
         _refuse(text, "holds characters that cannot be seen (control characters or marks of direction)")
     if "::" in text:
         _refuse(text, "chains file systems with '::'")
+    if "***@" in text or "?***" in text:
+        _refuse(text, "holds *** in place of a password or a signature")
 
 
 def _path(text: str, base: str) -> str:
     """A path without a scheme, below `base` where it is relative."""
+    if len(base) + 1 + len(text) > MAX_CHARACTERS:
+        _refuse(text, f"is longer than {MAX_CHARACTERS:,} characters with the folder that it lies in")
     if base.startswith("s3://"):
         if text.startswith("/"):
             _refuse(text, "is a local path in a manifest that is not local")

@@ -109,6 +109,6 @@ def _after_tags(data: bytes, position: int) -> int | None:
     """Where to go on behind a tag or padding between frames; None where there is neither."""
     if data[position : position + 3] == b"TAG":
         return position + 128
-    if data[position : position + 3] == b"ID3":
-        return position + id3_size(data[position : position + 10])
+    if size := id3_size(data[position : position + 10]):
+        return position + size
     return None if any(data[position:]) else len(data)

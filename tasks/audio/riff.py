@@ -98,8 +98,8 @@ def _with_length(data: bytes, order: str, start: int) -> bytes:
     fixed = bytearray(data)
     if data[:4] in (b"RF64", b"BW64"):
         fixed[:4] = b"RIFF"
-        ds64 = data.find(b"ds64", 12, start)
-        fixed[ds64 : ds64 + 4] = b"JUNK"
+        if (ds64 := data.find(b"ds64", 12, start)) >= 0:
+            fixed[ds64 : ds64 + 4] = b"JUNK"
     struct.pack_into(f"{order}I", fixed, 4, min(len(data) - 8, 0xFFFFFFFE))
     struct.pack_into(f"{order}I", fixed, start - 4, size)
     return bytes(fixed)

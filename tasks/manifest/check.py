@@ -1,5 +1,6 @@
 """All that can be wrong with the rows of a manifest, found column by column."""
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -44,6 +45,7 @@ def row_faults(table: pa.Table, base: Parameters, folder: str, max_cell_kb: int)
         "is not a method of this version",
         f"use {' or '.join(METHODS)}, or leave it out",
     )
+    yield from _tags(table)
     yield from _params(table, base, max_cell_kb)
 
 
@@ -124,6 +126,15 @@ def _style_numbers(row: int, style: dict[str, Any]) -> Iterator[Fault]:
             yield Fault(
                 row, "styles", f"{name} {value}", Reason.ROW_INVALID, "is out of range", "use a positive number"
             )
+
+
+def _tags(table: pa.Table) -> Iterator[Fault]:
+    if table["tags"].null_count == len(table):
+        return
+    for row, tags in enumerate(table["tags"].to_pylist()):
+        for name, times in Counter(name for name, _ in tags or ()).items():
+            if times > 1:
+                yield Fault(row, "tags", shown(name), Reason.ROW_INVALID, "is there twice", "give each tag one value")
 
 
 def _params(table: pa.Table, base: Parameters, max_cell_kb: int) -> Iterator[Fault]:

@@ -13,10 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.audio.looks import looks_like
+from tasks.manifest.footer import row_groups
 from tasks.records.reasons import UsageError
 from tasks.records.run import Options
 
 MAX_COLUMNS = 1_000
+MAX_FOOTER_MB = 16
 BATCH_ROWS = 8_192
 EXTENSION = b"ARROW:extension:name"
 FAULTS = (pa.ArrowException, OSError, ValueError)
@@ -50,13 +52,15 @@ def open_parquet(uri: str, data: bytes, room: Room) -> pq.ParquetFile:
     """A parquet file whose text comes as dictionaries. Raises UsageError: none, damaged, too large, of odd types."""
     _check_ends(uri, data)
     footer = data[-8 - int.from_bytes(data[-8:-4], "little") : -8]
+    if len(footer) > MAX_FOOTER_MB * 1_000_000:
+        raise UsageError(f"{uri} has a footer of more than {MAX_FOOTER_MB} MB; write it in fewer row groups.")
     if any(mark in footer for mark in (EXTENSION, *_in_base64(EXTENSION))):
         raise UsageError(
             f"{uri} has a column of an Arrow extension type, which is not read; store plain strings and numbers."
         )
     try:
         file = pq.ParquetFile(io.BytesIO(data), arrow_extensions_enabled=False)
-        _check_claims(uri, file, room)
+        _check_claims(uri, file, footer, room)
         leaves = [file.schema.column(number) for number in range(len(file.schema))]
         return pq.ParquetFile(
             io.BytesIO(data),
@@ -110,18 +114,17 @@ def _in_base64(mark: bytes) -> Iterator[bytes]:
         yield base64.b64encode(bytes(shift) + mark)[first : (shift + len(mark)) * 8 // 6]
 
 
-def _check_claims(uri: str, file: pq.ParquetFile, room: Room) -> None:
+def _check_claims(uri: str, file: pq.ParquetFile, footer: bytes, room: Room) -> None:
     found = file.metadata
     if found.num_columns > MAX_COLUMNS:
         raise UsageError(f"{uri} has {found.num_columns:,} columns; a manifest has at most {MAX_COLUMNS:,}.")
     widths = [max(8, file.schema.column(number).length or 0) for number in range(found.num_columns)]
-    groups = [found.row_group(number) for number in range(found.num_row_groups)]
+    groups = row_groups(footer)
     size = 0
     for group in groups:
-        for number, width in enumerate(widths):
-            chunk = group.column(number)
-            size += max(chunk.total_uncompressed_size, chunk.num_values * width)
-    room.check(uri, max(found.num_rows, sum(group.num_rows for group in groups)), size)
+        for chunk, width in zip(group.chunks, widths, strict=True):
+            size += max(chunk.size, chunk.values * width)
+    room.check(uri, max(found.num_rows, sum(group.rows for group in groups)), size)
 
 
 def _text_bytes(column: pa.Array) -> int:

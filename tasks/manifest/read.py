@@ -49,7 +49,7 @@ class Manifest:
         """One pair for each row: `base` overridden by the row's parameters. A faulty row gives a faulty pair."""
         number = 0
         for batch in self.table.select(schema.MANIFEST.names).to_batches(max_chunksize=4_096):
-            for row in batch.to_pylist(maps_as_pydicts="strict"):
+            for row in batch.to_pylist():
                 yield _pair(number, row, base, tuple(self.faults.get(number, ())))
                 number += 1
 
@@ -222,6 +222,6 @@ def _pair(number: int, row: dict[str, Any], base: Parameters, faults: tuple[Faul
         inputs=tuple(inputs),
         method=row["method"] or METHODS[0],
         params=params,
-        tags=tuple(sorted((row["tags"] or {}).items())),
+        tags=tuple(sorted(dict(row["tags"] or ()).items())),
         faults=faults,
     )

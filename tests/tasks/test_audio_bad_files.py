@@ -145,6 +145,7 @@ BAD = {
     "a sound of two minutes": (wav(b"\0\x10\0\xf0" * 60 * RATE), TOO_LONG, "lasts 120.0 s, but max_seconds is 60"),
     "half an mp3": (cut(encoded("mp3")), DAMAGED, "cut short"),
     "half an mp3 that does not count its frames": (cut(without_count(encoded("mp3"))), DAMAGED, "cut short"),
+    "an mp3 that ends where a tag begins": (encoded("mp3") + b"ID3", DAMAGED, "no sound after frame 41"),
     "a damaged mp3": (damaged(encoded("mp3")), DAMAGED, "damaged"),
     "the tag of an mp3 alone": (ID3 + bytes(128), DAMAGED, "ID3"),
     "a tag of an mp3 longer than the file": (b"ID3\x04\0\0\x7f\x7f\x7f\x7f" + bytes(50), DAMAGED, "ID3"),
@@ -203,6 +204,12 @@ def test_an_mp3_may_end_in_tags_and_padding(tail):
     assert probe(encoded("mp3") + tail).frames == RATE
 
 
+def test_an_mp3_without_one_whole_frame_is_cut_short_and_no_sound_of_length_nought():
+    error = told(bytes.fromhex("ffff0001cc002606ffff0000074000"), start=0.01, allow_silence=True)
+    assert error.reason is Reason.DECODE_ERROR
+    assert "could be decoded" in error.message
+
+
 def test_an_mp3_may_end_in_an_ape_tag():
     size = 32 + 40
     footer = b"APETAGEX" + struct.pack("<IIII", 2000, size, 1, 0) + bytes(8)
@@ -215,6 +222,11 @@ def test_a_wav_that_was_streamed_without_a_length_is_read_to_its_end(size):
     clip = decode(data, sample_rate=RATE, max_seconds=60)
     assert clip.source_frames == 5000
     assert "streamed" in clip.notes[0]
+
+
+def test_an_rf64_that_was_streamed_and_has_no_long_length_loses_no_sample():
+    data = b"RF64" + wav(struct.pack("<5000h", *range(5000)), size=0xFFFFFFFF)[4:]
+    assert decode(data, sample_rate=RATE, max_seconds=60).samples[-1] == pytest.approx(4999 / 32768)
 
 
 def test_an_empty_wav_with_a_tag_behind_it_is_empty_and_not_streamed():

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from tasks.records.reasons import PairError, Reason
-from tasks.roots import Roots, canonical_uri, local_path, shown
+from tasks.roots import Roots, bare, canonical_uri, local_path, shown
 from tasks.store import open_store
 
 LOCAL = "file:///music/night"
@@ -93,6 +93,8 @@ REFUSED = [  # text, base, a word of the message
     ("clips//a.wav", BUCKET, "'//'"),
     ("a" * 5000, LOCAL, "longer than 4,096"),
     ("C:\\clips\\a.wav", LOCAL, "C:"),
+    ("a/" * 2_040 + "a.wav", LOCAL, "with the folder that it lies in"),
+    ("1:***@a.wav", LOCAL, "in place of a password"),
 ]
 
 
@@ -137,6 +139,16 @@ def test_no_address_in_a_manifest_is_ever_called(tmp_path):
 def test_a_message_shows_a_uri_without_what_is_secret_or_odd(text, says):
     assert shown(text).endswith(says)
     assert len(shown(text)) <= 82
+
+
+@pytest.mark.parametrize(
+    "text", ["1:\u200bsecret@a.wav", "%://\u200bsecret@a.wav", "%://a?\u200bsecret", "1:" + "secret" * 999 + "@a.wav"]
+)
+def test_what_is_refused_for_the_password_that_it_holds_is_refused_without_it(text):
+    for spelling in (text, bare(text)):
+        with pytest.raises(PairError, match=r"cannot be seen|in place of a password|longer than"):
+            canonical_uri(spelling, LOCAL)
+    assert "secret" not in bare(text)
 
 
 def test_only_a_file_uri_has_a_local_path():

@@ -188,6 +188,13 @@ def test_tags_and_seed_reach_the_pair(read):
     assert pair.params.seed == 7
 
 
+def test_a_tag_that_is_there_twice_is_a_fault_of_its_row(read):
+    tags = pa.array([[("k", "v"), ("k", "w")], [("k", "v")]], pa.map_(pa.string(), pa.string()))
+    manifest = read([GOOD, GOOD | {"pair_id": "b"}], tags=tags)
+    assert reasons(manifest) == {(0, "tags", "row_invalid")}
+    assert [len(pair.tags) for pair in manifest.pairs(Parameters())] == [1, 1]
+
+
 @pytest.mark.slow
 def test_a_million_rows_are_read_and_checked_in_bounded_memory(tmp_path):
     names = np.char.add("pair-", np.arange(1_000_000).astype(str))
