@@ -60,7 +60,8 @@ def settle(flags: Mapping[str, Any], environment: Mapping[str, str] | None = Non
         origins |= dict.fromkeys(found, origin)
     parameters = _parameters({k: v for k, v in values.items() if k in Parameters.model_fields}, origins)
     options = _checked(Options, values, origins)
-    os.environ |= {f"{PREFIX}{k.upper()}": v for k, v in _checked(Connection, values, origins) if v}
+    connection = _checked(Connection, values, origins).model_dump(exclude_defaults=True)
+    os.environ |= {f"{PREFIX}{name.upper()}": str(value) for name, value in connection.items()}
     return Settings(values.get("root", FIELDS["root"].default), options, parameters, origins)
 
 

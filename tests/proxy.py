@@ -30,7 +30,7 @@ class Fault(StrEnum):
     HANG = "hang"  # not forwarded
     CUT_BODY = "cut-body"  # the length promises more than comes
     SHORT_LENGTH = "short-length"  # half of the body, under a length that fits
-    FLIP_BYTE = "flip-byte"
+    FLIP_BYTE = "flip-byte"  # of an object: a listing carries no checksum by which anybody could tell
     LOST_ANSWER = "lost-answer"  # carried out, then reset
 
 
@@ -207,7 +207,10 @@ class Proxy:
             return self.script(method, path, number)
         # Both thrown each time, so that a changed share leaves the later throws as they were.
         hit, which = self._dice.random(), self._dice.random()
-        return self.faults[int(which * len(self.faults))] if self.faults and hit < self.share else None
+        if not self.faults or hit >= self.share:
+            return None
+        fault = self.faults[int(which * len(self.faults))]
+        return None if fault is Fault.FLIP_BYTE and "list-type=" in path else fault
 
     async def _forward(self, request: _Message, method: str, number: int) -> _Message | None:
         if self.before is not None:

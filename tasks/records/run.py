@@ -56,6 +56,12 @@ class Connection(Form):
     s3_region: str = Field(
         "", pattern=r"^[a-z0-9-]*$", description="region of the buckets; empty: as AWS is configured"
     )
+    s3_timeout_seconds: float = Field(
+        20,
+        ge=1,
+        le=600,
+        description="a request to the S3 server that shows no progress for so long is sent again, seconds",
+    )
 
 
 class Job(Form):

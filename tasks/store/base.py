@@ -103,7 +103,7 @@ class Store(ABC):
             self._writing(uri, once)
         except AlreadyExists:
             # A try that was repeated may have met the object that its forerunner wrote and had no answer to.
-            if tries == 1 or self.read(uri).data != data:
+            if tries == 1 or not self._holds(uri, data):
                 raise
 
     def commit(self, uri: str, data: bytes) -> bool:
@@ -111,7 +111,7 @@ class Store(ABC):
         try:
             self.create(uri, data)
         except AlreadyExists:
-            return self.read(uri).data == data
+            return self._holds(uri, data)
         return True
 
     def replace(self, uri: str, data: bytes) -> None:
@@ -156,6 +156,10 @@ class Store(ABC):
     @abstractmethod
     def _fault(self, uri: str, error: OSError, writing: bool) -> PairError:
         """What went wrong, as a reason and a sentence."""
+
+    def _holds(self, uri: str, data: bytes) -> bool:
+        """Whether an object has these bytes; not being able to tell is a fault of the writing."""
+        return self._writing(uri, lambda: self._read(uri, None, None, MAX_OBJECT_BYTES))[0] == data
 
     def _reading(self, uri: str, operation: Callable[[], T]) -> T:
         try:

@@ -33,8 +33,9 @@ from tasks.store.base import AlreadyExists, Stat, Store
 
 T = TypeVar("T")
 CONNECT_SECONDS, SILENT_SECONDS = 5.0, 20.0
-DEADLINE_SECONDS, SLOWEST_BYTES_PER_SECOND = 40.0, 500_000.0
+SLOWEST_BYTES_PER_SECOND = 500_000.0
 DIGEST = "sha256"  # user metadata of what we write, checked when it is read
+DAMAGED, OTHER_BYTES = "BadDigest", "its bytes have another checksum than the one that is stored with it"
 
 PASSING_CODES = {
     "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "RequestTimeTooSkewed", "OperationAborted",
@@ -69,15 +70,21 @@ class _OneTry(AIOHTTPSession):  # type: ignore[misc]
 
 
 class S3Store(Store):
-    """Objects of S3 buckets. Credentials are found by botocore: in the environment, or as the machine's role."""
+    """Objects of S3 buckets. Credentials are found by botocore: in the environment, or as the machine's role.
 
-    def __init__(self, endpoint: str | None = None, region: str | None = None) -> None:
+    A request that is silent for `silent_seconds`, or takes twice that and longer than its bytes may, is given up.
+    """
+
+    def __init__(
+        self, endpoint: str | None = None, region: str | None = None, silent_seconds: float = SILENT_SECONDS
+    ) -> None:
+        self._silent_seconds = silent_seconds
         self._fs = s3fs.S3FileSystem(
             endpoint_url=endpoint,
             client_kwargs={"region_name": region} if region else {},
             config_kwargs={
                 "connect_timeout": CONNECT_SECONDS,
-                "read_timeout": SILENT_SECONDS,
+                "read_timeout": silent_seconds,
                 "retries": {"mode": "standard", "total_max_attempts": 1},
                 "max_pool_connections": 64,
                 "http_session_cls": _OneTry,
@@ -157,7 +164,7 @@ class S3Store(Store):
                     raise PairError(
                         Reason.INPUT_TOO_LONG, f"{shown(uri)} has {size:,} bytes; at most {limit:,} are read"
                     )
-                async with asyncio.timeout(_deadline(size)):
+                async with asyncio.timeout(self._deadline(size)):
                     data: bytes = await answer["Body"].read()
             finally:
                 answer["Body"].close()
@@ -165,7 +172,7 @@ class S3Store(Store):
             if len(data) != size:
                 raise S3Fault("IncompleteBody", f"{len(data):,} of {size:,} bytes arrived", passing=True)
             if digest is not None and hashlib.sha256(data).hexdigest() != digest:
-                raise S3Fault("BadDigest", "what arrived is not what was stored (its checksum differs)", passing=True)
+                raise S3Fault(DAMAGED, OTHER_BYTES, passing=True)
             return data, Stat(size, _bare(answer["ETag"]), answer["LastModified"].timestamp())
 
         try:
@@ -224,6 +231,10 @@ class S3Store(Store):
             what = "written or listed" if writing else "read"
             reason = Reason.STORAGE if writing else Reason.INPUT_FORBIDDEN
             return PairError(reason, f"{name} may not be {what} by these credentials ({error.code}: {error.why})")
+        if not writing and error.code == DAMAGED:
+            return PairError(
+                Reason.DECODE_ERROR, f"{name} is damaged in its bucket: {error.why}, however often it is read"
+            )
         done = "written or listed" if writing else "read"
         return PairError(Reason.STORAGE, f"{name} cannot be {done}: {error.code}: {error.why}")
 
@@ -232,8 +243,11 @@ class S3Store(Store):
         return self._run(lambda: self._call(method, size, **arguments))
 
     async def _call(self, method: str, size: int = 0, /, **arguments: Any) -> Any:
-        async with asyncio.timeout(_deadline(size)):
+        async with asyncio.timeout(self._deadline(size)):
             return await self._fs._call_s3(method, **arguments)
+
+    def _deadline(self, size: int) -> float:
+        return 2 * self._silent_seconds + size / SLOWEST_BYTES_PER_SECOND
 
     def _run(self, request: Callable[[], Awaitable[T]]) -> T:
         """Wait for a request on s3fs's own loop. Raises S3Fault whatever goes wrong with it."""
@@ -251,17 +265,18 @@ class S3Store(Store):
 
 
 def open_s3() -> S3Store:
-    """The store of this process's environment: GRAMOPHONE_S3_ENDPOINT and _REGION, else what botocore finds.
+    """The store of this process's environment: GRAMOPHONE_S3_ENDPOINT and the like, else what botocore finds.
 
-    Raises UsageError for an endpoint that is none, or that holds a password.
+    Raises UsageError for an endpoint that is none or holds a password, and for what is no time.
     """
-    names = ("s3_endpoint", "s3_region")
+    names = {name: f"GRAMOPHONE_{name.upper()}" for name in Connection.model_fields}
     try:
-        found = Connection(**{name: os.environ.get(f"GRAMOPHONE_{name.upper()}", "") for name in names})
+        found = Connection(**{name: os.environ[key] for name, key in names.items() if os.environ.get(key)})
     except ValidationError as error:
-        raise UsageError(f"GRAMOPHONE_S3_ENDPOINT or _REGION {error.errors()[0]['msg']}") from None
+        [problem, *_] = error.errors()
+        raise UsageError(f"{names[str(problem['loc'][0])]}: {problem['msg']}") from None
     os.environ.setdefault("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "5")  # a role's credentials are asked for once, else
-    return S3Store(found.s3_endpoint or None, found.s3_region or None)
+    return S3Store(found.s3_endpoint or None, found.s3_region or None, found.s3_timeout_seconds)
 
 
 def _split(uri: str) -> tuple[str, str]:
@@ -277,10 +292,6 @@ def _bare(etag: str) -> str:
     return etag.strip('"')
 
 
-def _deadline(size: int) -> float:
-    return DEADLINE_SECONDS + size / SLOWEST_BYTES_PER_SECOND
-
-
 def _as_fault(error: Exception) -> S3Fault:
     """What s3fs, botocore or aiohttp raised, in our words."""
     cause = error if isinstance(error, ClientError | BotoCoreError) else error.__cause__
@@ -291,10 +302,12 @@ def _as_fault(error: Exception) -> S3Fault:
         return S3Fault(code, str(told.get("Message") or "the server gives no reason"), passing)
     if isinstance(cause, NoCredentialsError | PartialCredentialsError):
         return S3Fault("NoCredentials", str(cause), passing=False)
+    if isinstance(error, FlexibleChecksumError):  # S3's own, which other clients leave
+        return S3Fault(DAMAGED, OTHER_BYTES, passing=True)
     if isinstance(error, TimeoutError):
         return S3Fault("Timeout", "no answer within the deadline", passing=True)
     # Connections that break anywhere, in botocore's, aiohttp's or the system's words.
-    broken = (HTTPClientError, ConnectionError, FlexibleChecksumError, ResponseParserError)
+    broken = (HTTPClientError, ConnectionError, ResponseParserError)
     passing = isinstance(cause, broken) or isinstance(error, (*broken, OSError)) or _is_from_aiohttp(error)
     return S3Fault(type(error).__name__, str(error) or "the connection broke", passing)
 

@@ -17,7 +17,7 @@ from tasks.standing import across_runs, family_of, of_family
 from tasks.store import join, open_store
 from tasks.verify import verify
 from tests.flows.processes import children_of, command_of, is_alive, needs_proc, wait_for
-from tests.flows.test_faults import FAULTS
+from tests.flows.test_faults import BRISK, FAULTS
 from tests.proxy import proxy_to
 
 PAIRS = 8
@@ -125,7 +125,7 @@ def test_fifty_kills_of_two_runs_at_once_on_faulty_storage_lose_nothing(desk, bu
     for turn in range(100, 160):
         manifest = made_manifest(bucket, turn)
         with proxy_to(s3_address, seed=turn, share=0.1, faults=FAULTS) as proxy:
-            there = {"GRAMOPHONE_S3_ENDPOINT": proxy.url, **SHARDS}
+            there = {"GRAMOPHONE_S3_ENDPOINT": proxy.url, **BRISK, **SHARDS}
             runs = [desk.start("run", manifest, "--root", root, **there) for _ in range(2)]
             for run in runs:
                 target, pause = rng.choice(["flow", "worker"]), rng.uniform(0, 8)
