@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP_INDEX = $(shell $(BIN)/python -m pip config get global.index-url 2>/dev/null)
 UV = $(if $(PIP_INDEX),UV_DEFAULT_INDEX=$(PIP_INDEX)) $(BIN)/uv
 
-.PHONY: setup demo test lint test-slow test-gpu chaos bench audit lock docs clean
+.PHONY: setup demo test lint test-slow test-gpu chaos fuzz bench audit lock docs clean
 
 setup: $(VENV)/.ready
 
@@ -38,6 +38,13 @@ test-gpu: setup
 
 chaos: setup
 	$(BIN)/python -m pytest -m chaos -s
+
+# Guided by coverage, for so many seconds on each target; a part of chaos.
+SECONDS := 60
+SEED := 1
+
+fuzz: setup
+	FUZZ_SECONDS=$(SECONDS) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -m chaos -s tests/fuzz
 
 bench: setup
 	$(BIN)/python -m tests.bench.bench_cli

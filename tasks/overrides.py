@@ -41,7 +41,7 @@ def resolve(base: Parameters, text: str | None, seed: int | None) -> Parameters:
     if seed is not None:
         if own.get("seed", seed) != seed:
             raise ParamsInvalid(
-                [(f"seed {own['seed']}", f"differs from the seed column, {seed}", "use one of the two")]
+                [(f"seed {shown(own['seed'])}", f"differs from the seed column, {seed}", "use one of the two")]
             )
         own["seed"] = seed
     return checked({**base.model_dump(mode="json"), **own})
@@ -60,7 +60,7 @@ def _problem(error: Any) -> tuple[str, str, str]:
     if error["type"] == "extra_forbidden":
         close = get_close_matches(name, list(Parameters.model_fields), n=1)
         remedy = f"did you mean {close[0]!r}?" if close else "`gramophone run --help` lists the parameters"
-        return name, "is not a parameter", remedy
+        return name if name.isidentifier() and len(name) <= 80 else shown(name), "is not a parameter", remedy
     why = error["msg"].removeprefix("Value error, ")
     if not name:
         return "params", why, "change one of them"

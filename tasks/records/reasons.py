@@ -88,7 +88,13 @@ class PairError(Exception):
 
 
 class UsageError(Exception):
-    """The command, configuration or manifest as a whole is wrong (exit code 2)."""
+    """The command, configuration or manifest as a whole is wrong (exit code 2).
+
+    Its message can be shown on a terminal: of whatever it quotes, control characters are spelled out.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message))
 
 
 class OutOfReach(Exception):

@@ -6,10 +6,13 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tasks.records.reasons import PairError, Reason
 from tasks.roots import Roots, bare, canonical_uri, local_path, shown
 from tasks.store import open_store
+from tests.fuzz import uris
 
 LOCAL = "file:///music/night"
 BUCKET = "s3://music/night"
@@ -149,6 +152,15 @@ def test_what_is_refused_for_the_password_that_it_holds_is_refused_without_it(te
         with pytest.raises(PairError, match=r"cannot be seen|in place of a password|longer than"):
             canonical_uri(spelling, LOCAL)
     assert "secret" not in bare(text)
+
+
+PARTS = st.sampled_from([*uris.DICTIONARY, *(text for text, *_ in READ + REFUSED)]) | st.text(max_size=9)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PARTS, max_size=5).map("".join))
+def test_whatever_a_text_is_it_has_one_spelling_within_its_roots_or_is_refused(text):
+    uris.check_text(text)
 
 
 def test_only_a_file_uri_has_a_local_path():

@@ -5,11 +5,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tasks.manifest import read_manifest
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import Reason, UsageError
 from tasks.store import open_store
+from tests.fuzz import manifests, tables
 
 GOOD = {"pair_id": "a", "content_uri": "a.wav", "style_uri": "b.wav"}
 
@@ -193,6 +196,24 @@ def test_a_tag_that_is_there_twice_is_a_fault_of_its_row(read):
     manifest = read([GOOD, GOOD | {"pair_id": "b"}], tags=tags)
     assert reasons(manifest) == {(0, "tags", "row_invalid")}
     assert [len(pair.tags) for pair in manifest.pairs(Parameters())] == [1, 1]
+
+
+@settings(max_examples=50, deadline=None)
+@given(tables.tables())
+def test_whatever_a_table_holds_it_is_a_manifest_with_its_faults_or_refused(data):
+    manifests.check(data)
+
+
+EDITS = st.lists(st.tuples(st.integers(0, 10_000), st.binary(min_size=1, max_size=3)), min_size=1, max_size=9)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.sampled_from(manifests.seeds()), EDITS)
+def test_whatever_becomes_of_the_bytes_of_a_manifest_it_is_one_or_refused(data, edits):
+    changed = bytearray(data)
+    for at, found in edits:
+        changed[at % len(data) : at % len(data) + len(found)] = found
+    manifests.check(bytes(changed))
 
 
 @pytest.mark.slow

@@ -1,12 +1,13 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.overrides import ParamsInvalid, checked, resolve
 from tasks.records.parameters import Parameters, canonical_json
+from tests.fuzz import parameters
 
 
 def test_the_hash_does_not_depend_on_the_order_in_which_parameters_are_given():
@@ -75,6 +76,15 @@ def test_a_row_overrides_single_parameters_and_keeps_the_rest():
 def test_a_row_whose_params_are_no_object_or_contradict_its_seed_is_refused(text):
     with pytest.raises(ParamsInvalid):
         resolve(Parameters(), text, seed=4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(parameters.TEXTS, st.none() | st.integers(0, 2**64))
+@example('{"": 0}', None)
+@example('{"\\u001b[31m": 0}', None)
+@example('{"seed": "\\u001b[31m"}', 1)
+def test_whatever_the_params_of_a_row_are_they_are_taken_or_refused_in_words(text, seed):
+    parameters.check(text, seed)
 
 
 def test_infinity_and_nan_are_no_parameters():

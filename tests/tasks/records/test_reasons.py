@@ -1,6 +1,6 @@
 import pickle
 
-from tasks.records.reasons import POLICIES, PairError, Reason, remedy
+from tasks.records.reasons import POLICIES, PairError, Reason, UsageError, remedy
 
 
 def test_every_reason_has_a_policy_and_a_remedy():
@@ -14,3 +14,8 @@ def test_every_reason_has_a_policy_and_a_remedy():
 def test_an_error_of_a_pair_crosses_process_borders():
     error = pickle.loads(pickle.dumps(PairError(Reason.DECODE_ERROR, "why")))
     assert (error.reason, error.message) == (Reason.DECODE_ERROR, "why")
+
+
+def test_what_a_message_quotes_does_nothing_to_a_terminal():
+    error = UsageError("column 'a\x1b[31m\u202e' is wrong:\nuse ä")
+    assert str(error) == r"column 'a\x1b[31m\u202e' is wrong:" "\nuse ä"
