@@ -13,7 +13,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from tasks.records.pair import Attempt
-from tasks.records.reasons import Reason, remedy
+from tasks.records.reasons import named, remedy
 from tasks.records.run import EndRecord
 from tasks.results import rows_of
 from tasks.submit import Submission
@@ -111,9 +111,9 @@ def failure_rows(left: pd.DataFrame, run_id: str, root: str) -> list[dict[str, s
     return [
         {
             "pair": row["pair_id"] or f"row {row['manifest_row']}",
-            "reason": row["reason"] or "",
+            "reason": named(row),
             "message": row["message"] or "",
-            "what to do": remedy(Reason(row["reason"]), f"{run_id} --root {root}") if row["reason"] else "",
+            "what to do": remedy(row["reason"], f"{run_id} --root {root}", row["quarantined"]) if row["reason"] else "",
         }
         for row in rows_of(left.head(MOST_ROWS))
     ]

@@ -1,5 +1,6 @@
 """Carry out a planned run: record it, fan out its shards, judge it. What nightly and rerun have in common."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
@@ -26,7 +27,7 @@ MAX_DEVICES = 64
 task_runner: Any = ThreadPoolTaskRunner(max_workers=MAX_DEVICES)
 
 
-def carry_out(submission: Submission, session: Session, withheld: int = 0) -> State[Any]:
+def carry_out(submission: Submission, session: Session, besides: Sequence[str] = ()) -> State[Any]:
     run, log = submission.run, get_run_logger()
     workers = [Worker(device, run.options.threads) for device in devices(run.options.device)]
     limits, board = Limits(run, session), Board(submission, flow_run.id)
@@ -43,6 +44,7 @@ def carry_out(submission: Submission, session: Session, withheld: int = 0) -> St
         finished=finished,
         working=session.on_work,
         shard_failed=limits.shard_failed,
+        shard_committed=limits.shard_committed,
         stopping=session.stopping,
         workers=workers,
     )
@@ -56,7 +58,7 @@ def carry_out(submission: Submission, session: Session, withheld: int = 0) -> St
         board.start()
         if not fan_out(submission.plan.shards, bench, limit=len(workers), closed=lambda: is_closed(run)):
             session.ask_to_stop(Stop.UNTIL)  # unless it stopped for another reason, which stands
-        end, frame = conclude(submission, session.stop, withheld)
+        end, frame = conclude(submission, session.stop, besides)
     session.on_verdict(end, frame)
     log.info("run %s: %s", run.run_id, end.message)
     board.close(end, frame)

@@ -12,31 +12,44 @@ _STORAGE = {Reason.STORAGE.value, Reason.DISK_FULL.value}
 
 
 class Limits:
-    """Counts failures as they come in and asks the session to stop. Safe to call from several threads."""
+    """Counts failures as they come in and asks the session to stop. Safe to call from several threads.
+
+    Storage fails for good with three faults in a row, each after all its retries: of pairs, with none done between
+    them, or of shards' commits, with none committed between them (pairs are done also where only results are refused).
+    """
 
     def __init__(self, run: RunRecord, session: Session) -> None:
         self._allowed = allowed_failures(run.options.max_failures, run.pairs)
         self._session = session
         self._failed = 0
-        self._storage = 0
+        self._of_pairs: set[str] = set()
+        self._of_shards = 0
         self._lock = threading.Lock()
 
     def finished(self, attempt: Attempt) -> None:
         with self._lock:
             self._failed += not attempt.ok
-            self._storage_fault(attempt.values.get("reason") in _STORAGE)
+            if attempt.ok:
+                self._of_pairs.clear()
+            elif attempt.values["reason"] in _STORAGE:
+                self._of_pairs.add(attempt.values["message"])  # one damaged object of many pairs is one fault
             if self._allowed is not None and self._failed > self._allowed:
                 self._session.ask_to_stop(Stop.MAX_FAILURES)
+            self._look_at_storage()
         self._session.on_attempt(attempt)
+
+    def shard_committed(self) -> None:
+        with self._lock:
+            self._of_shards = 0
 
     def shard_failed(self, error: Exception) -> None:
         with self._lock:
-            self._storage_fault(True)
+            self._of_shards += 1
+            self._look_at_storage()
         self._session.on_fault(error)
 
-    def _storage_fault(self, fault: bool) -> None:
-        self._storage = self._storage + 1 if fault else 0
-        if self._storage >= STORAGE_FAULTS_IN_A_ROW:
+    def _look_at_storage(self) -> None:
+        if len(self._of_pairs) + self._of_shards >= STORAGE_FAULTS_IN_A_ROW:
             self._session.ask_to_stop(Stop.STORAGE)
 
 

@@ -1,6 +1,6 @@
 """The verdict of a run: exit code, sentence, Prefect state."""
 
-import contextlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -8,8 +8,9 @@ import pandas as pd
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from tasks.records.reasons import QUARANTINED, PairError
 from tasks.records.run import EndRecord, RunRecord, Stop
-from tasks.standing import OPEN, Family, counts, left_by, of_family, reasons
+from tasks.standing import OPEN, Family, counts, family_of, left_by, of_family, reasons
 from tasks.store import AlreadyExists
 from tasks.submit import Submission
 
@@ -29,33 +30,43 @@ STOPPED = {
 }
 
 
-def conclude(submission: Submission, stop: Stop, withheld: int = 0) -> tuple[EndRecord, pd.DataFrame]:
+def conclude(submission: Submission, stop: Stop, besides: Sequence[str] = ()) -> tuple[EndRecord, pd.DataFrame]:
     """Judge a run by its results and write end.json; also returns its pairs.
 
-    `withheld` pairs of a rerun were not tried again because nothing changed: they keep it from ending green.
+    `besides` says what a rerun has not tried again: it keeps it from ending green.
     """
     store, layout, run = submission.store, submission.layout, submission.run
     frame = of_family(store, layout, Family((run,)))
+    if run.parent_run_id is not None:  # what failed too often did so in the runs before as well
+        stood = of_family(store, layout, family_of(store, layout, run.run_id))
+        frame["quarantined"] = frame["pair_id"].isin(stood.loc[stood["quarantined"], "pair_id"])
     frame.loc[frame["status"] == OPEN, "reason"] = left_by(stop).value
     found, why = counts(frame), reasons(frame)
     if found["open"] == 0 and stop in (Stop.CANCELLED, Stop.PREEMPTED, Stop.UNTIL):
         stop = Stop.FINISHED  # all was done when the signal came
-    done = found["ok"] == found["pairs"] and not withheld
+    done = found["ok"] == found["pairs"] and not besides
     end = EndRecord(
         run_id=run.run_id,
         stop=stop,
         exit_code=EXIT_CODES.get(stop, 0 if done else 1),
-        message=sentence(found, why, stop, withheld),
+        message=sentence(found, why, stop, besides, int(frame["quarantined"].sum())),
         counts=found,
         reasons=why,
         ended_at=datetime.now(UTC),
     )
-    with contextlib.suppress(AlreadyExists):
+    try:
         store.create(layout.run(run.run_id, "end.json"), end.model_dump_json(indent=2).encode())
+    except AlreadyExists:
+        pass
+    except PairError as error:  # it is told all the same
+        told = f"{end.message}; this verdict could not be stored: {error.message}"
+        end = end.model_copy(update={"exit_code": 4, "message": told})
     return end, frame
 
 
-def sentence(found: dict[str, int], why: dict[str, int], stop: Stop, withheld: int = 0) -> str:
+def sentence(
+    found: dict[str, int], why: dict[str, int], stop: Stop, besides: Sequence[str] = (), quarantined: int = 0
+) -> str:
     """For instance "37 of 40 pairs done; 3 failed: 2 decode_error, 1 input_missing"."""
     parts = [f"{found['ok']} of {found['pairs']} pairs done"]
     if found["skipped"]:
@@ -63,10 +74,11 @@ def sentence(found: dict[str, int], why: dict[str, int], stop: Stop, withheld: i
     if found["failed"]:
         named = {r: n for r, n in why.items() if r not in _OPEN_REASONS}
         parts.append(f"{found['failed']} failed: " + ", ".join(f"{n} {r}" for r, n in named.items()))
+    if quarantined:
+        parts.append(f"{quarantined} of them {QUARANTINED}")
     if found["open"]:
         parts.append(f"{found['open']} not reached")
-    if withheld:
-        parts.append(f"{withheld} not tried again, since nothing about them has changed")
+    parts += besides
     if stop in STOPPED:
         parts.append(STOPPED[stop])
     return "; ".join(parts)

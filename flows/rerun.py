@@ -26,10 +26,10 @@ def rerun(job: RerunJob = RerunJob()) -> State[Any]:  # noqa: B008 - the default
         selection: Selection = here.prepared or prepare_rerun(job, flow_run.scheduled_start_time)
     except REFUSALS as error:
         return Failed(message=str(error))
-    withheld = len(selection.withheld)
+    besides = selection.besides()
     if selection.submission is not None:
-        return carry_out(selection.submission, here, withheld)
-    if withheld:
+        return carry_out(selection.submission, here, besides)
+    if besides:
         named = f"gramophone status {selection.family.last.run_id} --root {place(job.root)}"
-        return Failed(message=f"{withheld} pairs not tried again, since nothing about them has changed: `{named}`")
+        return Failed(message=f"{'; '.join(besides)}: `{named}`")
     return Completed(message="nothing to do: every pair is done")

@@ -20,7 +20,7 @@ from tasks.records import schema
 from tasks.records.form import Form
 from tasks.records.pair import Pair
 from tasks.records.parameters import Parameters
-from tasks.records.reasons import POLICIES, Reason, UsageError
+from tasks.records.reasons import POLICIES, QUARANTINED, Reason, UsageError
 from tasks.records.run import Options, RunRecord
 from tasks.records.texts import TimeOfDay
 from tasks.results import read_table, rows_of
@@ -45,19 +45,31 @@ class RerunJob(Form):
         default_factory=dict, description='parameters to change, as JSON: {"content_weight": 0.1}'
     )
     allow: tuple[str, ...] = Field((), description="further places that inputs may come from, as URIs")
-    force: bool = Field(False, description="also permanent failures of which nothing has changed")
+    force: bool = Field(False, description="also what is quarantined, and permanent failures that nothing has changed")
+    max_attempts: int = Field(
+        0, ge=0, le=1_000, description="leave pairs alone that have failed so often; 0: as the last run was given it"
+    )
     until: TimeOfDay = Field("", description=Options.model_fields["until"].description)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What stands behind a rerun: the pairs to compute, and those that would only fail again."""
+    """What stands behind a rerun: the pairs to compute, those that would only fail again or failed too often."""
 
     family: Family
     chosen: pd.DataFrame
     withheld: pd.DataFrame
+    quarantined: pd.DataFrame
     submission: Submission | None  # None: nothing to compute
     unmatched: tuple[str, ...] = ()  # rows of a mended manifest whose pair_id is not among those left to do
+
+    def besides(self) -> tuple[str, ...]:
+        """What is not done and is not computed either, in words: it keeps the rerun from ending green."""
+        why = {
+            "not tried again, since nothing about them has changed": self.withheld,
+            f"{QUARANTINED}, since they have failed too often": self.quarantined,
+        }
+        return tuple(f"{len(pairs)} {text}" for text, pairs in why.items() if len(pairs))
 
 
 def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection:
@@ -69,7 +81,8 @@ def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection
     if working:
         raise UsageError(f"run {working[0]} is still going on; stop it first, or wait for its end.")
     check_overrides(job.set)
-    stood = of_family(store, layout, family)
+    cap = job.max_attempts or family.last.options.max_attempts
+    stood = of_family(store, layout, family, cap)
     left = stood[stood["status"] != "ok"]
     if job.reasons:
         left = left[left["reason"].isin([str(r) for r in job.reasons])]
@@ -81,7 +94,7 @@ def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection
     table = _with_overrides(table, job.set)
     options = family.last.options
     allow = (*options.allow, *(uri for uri in job.allow if uri not in options.allow))
-    options = options.model_copy(update={"allow": allow, "force": job.force, "until": job.until})
+    options = options.model_copy(update={"allow": allow, "force": job.force, "until": job.until, "max_attempts": cap})
     roots = _roots(family, mended, job, root)
     uri = mended.uri if mended else family.last.manifest_uri
     manifest = manifest_of(
@@ -93,17 +106,16 @@ def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection
         options.max_cell_kb,
     )
     pairs = look_up(manifest.pairs(family.first.parameters), roots)
-    # A row without a name cannot be told from another in a later run: it is mended in the manifest and run anew.
-    again = [
-        p.pair_id is not None and (job.force or p.pair_id in replaced or _may_help(p, row))
+    fates = [
+        _CHOSEN if p.pair_id is not None and (job.force or p.pair_id in replaced) else _fate(p, row)
         for p, row in zip(pairs, rows_of(left), strict=True)
     ]
-    chosen, withheld = left[again], left[[not a for a in again]]
+    chosen, withheld, quarantined = (left[[fate == one for fate in fates]] for one in (_CHOSEN, _WITHHELD, QUARANTINED))
     ids = set(left["pair_id"])
     unmatched = tuple(str(n) for n in (mended.table["pair_id"].to_pylist() if mended else ()) if n not in ids)
     if chosen.empty:
-        return Selection(family, chosen, withheld, None, unmatched)
-    kept = [number for number, yes in enumerate(again) if yes]
+        return Selection(family, chosen, withheld, quarantined, None, unmatched)
+    kept = [number for number, fate in enumerate(fates) if fate == _CHOSEN]
     request = Request(
         root=root,
         manifest_uri=manifest.uri,
@@ -117,7 +129,7 @@ def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection
         scheduled=scheduled or datetime.now(UTC),
         parent=_named(family, job.run_id) if job.run_id else family.last,
     )
-    return Selection(family, chosen, withheld, submission(request), unmatched)
+    return Selection(family, chosen, withheld, quarantined, submission(request), unmatched)
 
 
 def _named(family: Family, run_id: str) -> RunRecord:
@@ -181,15 +193,31 @@ def _roots(family: Family, mended: Manifest | None, job: RerunJob, root: str) ->
     return Roots(tuple(dict.fromkeys((*family.first.allowed, *resolved))))
 
 
+_CHOSEN, _WITHHELD = "chosen", "withheld"
+
+
+def _fate(pair: Pair, row: Mapping[str, Any]) -> str:
+    """What becomes of a pair that is left: it is tried again where that can end otherwise, and not for ever."""
+    if row["quarantined"] and not _is_another(pair, row):
+        return QUARANTINED
+    # A row without a name cannot be told from another in a later run: it is mended in the manifest and run anew.
+    return _WITHHELD if pair.pair_id is None or not _may_help(pair, row) else _CHOSEN
+
+
 def _may_help(pair: Pair, row: Mapping[str, Any]) -> bool:
     """Whether another try can end otherwise: not for a permanent failure of which nothing has changed."""
     if row["status"] != "failed" or not POLICIES[Reason(row["reason"])].permanent:
         return True
     if pair.faults or row["reason"] == Reason.ROW_INVALID:  # alone in its manifest, one of two equal ids looks right
         return False
-    if pair.params is None or row["params_sha256"] != pair.params.sha256() or row["code_version"] != code_version():
+    if row["code_version"] != code_version() or _is_another(pair, row):
         return True
-    if pair.params.weights_uri and row["reason"] in OF_WEIGHTS:
+    return bool(pair.params and pair.params.weights_uri and row["reason"] in OF_WEIGHTS)
+
+
+def _is_another(pair: Pair, row: Mapping[str, Any]) -> bool:
+    """Whether its parameters or inputs have changed since that attempt."""
+    if pair.params is None or row["params_sha256"] != pair.params.sha256():
         return True
     before = {(i["role"], i["uri"]): i["etag"] for i in row["inputs"]}
     return any(before.get((i.role, i.uri)) != i.etag for i in pair.inputs)

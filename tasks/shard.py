@@ -38,6 +38,7 @@ class Bench:
     shard_failed: Callable[[Exception], None]  # hears of a shard that could not be committed
     stopping: Callable[[], bool]
     workers: list[Worker]
+    shard_committed: Callable[[], None] = lambda: None
     _free: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
@@ -89,6 +90,7 @@ def run_shard(bench: Bench, shard: Shard, context: dict[str, Any]) -> list[Attem
         except Exception as error:
             bench.shard_failed(error)  # its pairs stay open
             raise
+        bench.shard_committed()
     return done
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from tasks.layout import Layout
+from tasks.quarantine import attempts_in_vain
 from tasks.records import schema
 from tasks.records.reasons import Reason, UsageError
 from tasks.records.run import RunRecord, Stop
@@ -68,8 +69,9 @@ def standing(root: str, run_id: str | None = None) -> pd.DataFrame:
 
     With `run_id` (any run of the family): the pairs of the run and its reruns, by `pair_id`. `status` is `ok`,
     `failed` or `open`; an open pair has no attempt, and its `reason` is preempted, cancelled or lost (null while
-    the run still works). `skipped` says that an older run's attempt serves the pair. Without `run_id`: every
-    pair of every run, by `pair_key`, or, where a failure came before there was one, by URIs and parameters.
+    the run still works). `skipped` says that an older run's attempt serves the pair, `attempts` how often it has
+    failed by its own fault, `quarantined` that reruns leave it alone for that. Without `run_id`: every pair of every
+    run, by `pair_key`, or, where a failure came before there was one, by URIs and parameters.
     """
     layout = Layout(place(root))
     store = open_store(layout.root)
@@ -91,11 +93,15 @@ def across_runs(rows: pd.DataFrame) -> pd.DataFrame:
     return _standing_rows(rows, key).reset_index(drop=True)
 
 
-def of_family(store: Store, layout: Layout, family: Family) -> pd.DataFrame:
-    """The standing of each pair of a run and its reruns."""
+def of_family(store: Store, layout: Layout, family: Family, cap: int | None = None) -> pd.DataFrame:
+    """The standing of each pair of a run and its reruns.
+
+    `cap`: attempts after which a pair is quarantined; None: what the last run was given.
+    """
     runs = [run.run_id for run in family.runs]
     rows = read_results(store, layout, runs)
-    stood = _standing_rows(rows, _names(rows))
+    names = _names(rows)
+    stood = _standing_rows(rows, names)
     served = _skipped(store, layout, family)
     stood = pd.concat([stood, served[~served.index.isin(stood.index[stood["status"] == "ok"])]])
     stood = stood[~stood.index.duplicated(keep="last")]  # a pair that was skipped stands by what serves it
@@ -107,6 +113,9 @@ def of_family(store: Store, layout: Layout, family: Family) -> pd.DataFrame:
     frame.loc[left, "status"] = OPEN
     frame.loc[left, "reason"] = every.loc[left, "reason"]
     frame["skipped"] = frame.index.isin(served.index) & ~frame["run_id"].isin(runs)
+    frame["attempts"] = frame.index.map(attempts_in_vain(rows, names)).fillna(0).astype("int64")
+    enough = frame["attempts"] >= (cap or family.last.options.max_attempts)
+    frame["quarantined"] = (frame["status"] == "failed") & enough
     return frame.reset_index(drop=True)
 
 

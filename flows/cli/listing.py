@@ -6,7 +6,7 @@ import click
 
 from flows.cli import show
 from tasks.overrides import shown
-from tasks.records.reasons import Reason, remedy
+from tasks.records.reasons import QUARANTINED, named, remedy
 from tasks.results import rows_of
 
 
@@ -15,15 +15,18 @@ def failures(frame: Any, run_id: str, root: str) -> None:
     left = frame[frame["status"] != "ok"]
     if left.empty:
         return
-    rows = [
-        (row["pair_id"] or f"row {row['manifest_row']}", row["reason"] or "waiting", row["message"])
-        for row in rows_of(left.head(50))
-    ]
+    shown_rows = list(rows_of(left.head(50)))
+    rows = [(row["pair_id"] or f"row {row['manifest_row']}", named(row), row["message"]) for row in shown_rows]
     show.table("pairs that are not done", ("pair", "reason", "message"), rows)
     if len(left) > 50:
         click.echo(f"... and {len(left) - 50} more: gramophone status {run_id} --root {root} --json")
-    for reason in sorted({row[1] for row in rows} & {r.value for r in Reason}):
-        click.echo(f"  {reason}: {remedy(reason, f'{run_id} --root {root}')}")
+    said = {
+        named(row): remedy(row["reason"], f"{run_id} --root {root}", row["quarantined"])
+        for row in shown_rows
+        if row["reason"]
+    }
+    for reason, text in sorted(said.items()):
+        click.echo(f"  {reason}: {text}")
 
 
 def dry_run(submission: Any, as_json: bool) -> int:
@@ -78,6 +81,7 @@ def selected(selection: Any) -> None:
     for title, frame in (
         ("to compute", selection.chosen),
         ("not tried again: nothing about them has changed (--force computes them)", selection.withheld),
+        (f"{QUARANTINED}: failed too often (--force computes them)", selection.quarantined),
     ):
         if len(frame):
             rows = [
@@ -87,5 +91,5 @@ def selected(selection: Any) -> None:
     if selection.unmatched:
         names = ", ".join(selection.unmatched[:5])
         click.echo(f"{len(selection.unmatched)} rows of the manifest replace nothing that is left to do: {names}")
-    if not len(selection.chosen) and not len(selection.withheld):
+    if not len(selection.chosen) and not selection.besides():
         click.echo("nothing to do: every pair is done")

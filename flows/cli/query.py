@@ -8,9 +8,20 @@ import click
 from flows.cli import listing, show
 from flows.cli.options import field_options, json_option, root_option
 from flows.config import FIELDS, settle
-from tasks.records.reasons import UsageError
+from tasks.records.reasons import QUARANTINED, UsageError
 
-PAIRS = ("pair_id", "status", "reason", "message", "skipped", "run_id", "manifest_row", "audio_uri")
+PAIRS = (
+    "pair_id",
+    "status",
+    "reason",
+    "message",
+    "skipped",
+    "attempts",
+    "quarantined",
+    "run_id",
+    "manifest_row",
+    "audio_uri",
+)
 METRICS = (
     "run_id",
     "pair_id",
@@ -127,6 +138,8 @@ def _tell(found: dict[str, Any], root: str) -> None:
     before = f" ({count['skipped']} of them from earlier runs)" if count["skipped"] else ""
     parts = [f"{count['ok']} of {count['pairs']} pairs ok{before}"]
     parts += [f"{count[name]} {name}" for name in ("failed", "open") if count[name]]
+    if quarantined := int(found["pairs"]["quarantined"].sum()):
+        parts.append(f"{quarantined} of the failed {QUARANTINED}")
     click.echo(", ".join(parts))
 
 

@@ -62,18 +62,27 @@ def run(manifest: str, dry_run: bool, as_json: bool, night: str | None, wait: st
 @click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="Change a parameter; may be given again.")
 @click.option("--manifest", help="A manifest whose rows replace those of equal pair_id.")
 @click.option("--allow", multiple=True, help="A further place that inputs may come from; may be given again.")
-@click.option("--force", is_flag=True, help="Also permanent failures of which nothing has changed.")
+@click.option(
+    "--force", is_flag=True, help="Also permanent failures of which nothing has changed, and quarantined pairs."
+)
+@click.option(
+    "--max-attempts",
+    type=click.IntRange(1, 1_000),
+    metavar="N",
+    help="Leave pairs alone that have failed so often by their own fault  [default: as RUN_ID was given it]",
+)
 @click.option("--dry-run", is_flag=True, help="List what would be computed; write nothing.")
 @until_option
 @json_option
 def rerun(
     run_id: str | None, latest: bool, reasons: tuple[str, ...], sets: tuple[str, ...], manifest: str | None,
-    allow: tuple[str, ...], force: bool, dry_run: bool, as_json: bool, **flags: Any,
+    allow: tuple[str, ...], force: bool, max_attempts: int | None, dry_run: bool, as_json: bool, **flags: Any,
 ) -> int:  # fmt: skip
     """Compute the failed and open pairs of RUN_ID and its reruns, and nothing else.
 
     The parameters are those of the first run; --set changes single ones. Failures that can only repeat themselves,
-    because neither inputs, parameters nor code have changed, are listed and left (exit 1) unless --force is given.
+    because neither inputs, parameters nor code have changed, are listed and left (exit 1) unless --force is given. So
+    are quarantined pairs: those that have failed --max-attempts times since their inputs or parameters changed.
     """
     if (run_id is None) != latest:
         raise UsageError("name a run, or say --latest (not both); `gramophone status --latest` shows the latest.")
@@ -88,18 +97,20 @@ def rerun(
         set=dict(_assignment(text) for text in sets),
         allow=allow,
         force=force,
+        max_attempts=max_attempts or 0,
         until=settings.options.until,
     )
     selection = prepare_rerun(job)
     if not as_json:
         listing.selected(selection)
     if selection.submission is None or dry_run:
-        code = 1 if len(selection.withheld) else 0
+        code = 1 if selection.besides() else 0
         if as_json:
             show.as_json(
                 {
                     "chosen": list(selection.chosen["pair_id"]),
                     "withheld": list(selection.withheld["pair_id"]),
+                    "quarantined": list(selection.quarantined["pair_id"]),
                     "exit_code": code,
                 }
             )

@@ -1,7 +1,9 @@
 """Why an attempt failed: a closed list that only grows, and the error that carries one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Reason(StrEnum):
@@ -30,49 +32,75 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Policy:
-    """What a failure means for a rerun: is it permanent while nothing changed, and what helps."""
+    """What a failure means for a rerun.
+
+    `permanent`: it repeats itself while neither inputs, parameters nor code change. `counted`: it counts toward the
+    attempts of a pair, after which reruns leave it alone; what storage, the machine or a person has done does not.
+    """
 
     permanent: bool
+    counted: bool
     remedy: str
 
 
 _MEND_INPUT = "mend the input, then `gramophone rerun {run}`"
 _MEND_ROW = "mend the row, then `gramophone rerun {run} --manifest MENDED`"
 _AGAIN = "`gramophone rerun {run} --reason {reason}`"
+_PERMANENT, _PASSING = True, False
+_COUNTED, _FREE = True, False
 
 POLICIES: dict[Reason, Policy] = {
-    Reason.ROW_INVALID: Policy(True, _MEND_ROW),
+    Reason.ROW_INVALID: Policy(_PERMANENT, _FREE, _MEND_ROW),
     Reason.PARAMS_INVALID: Policy(
-        True, f"{_MEND_ROW}; a known name with a wrong value also by `gramophone rerun {{run}} --set NAME=VALUE`"
+        _PERMANENT,
+        _FREE,
+        f"{_MEND_ROW}; a known name with a wrong value also by `gramophone rerun {{run}} --set NAME=VALUE`",
     ),
-    Reason.INPUT_MISSING: Policy(True, "put the file there, then `gramophone rerun {run}`"),
-    Reason.INPUT_FORBIDDEN: Policy(True, "allow its place with `--allow URI`, or mend the row"),
-    Reason.INPUT_CHANGED: Policy(False, _AGAIN),
-    Reason.INPUT_UNSUPPORTED: Policy(True, _MEND_INPUT),
-    Reason.DECODE_ERROR: Policy(True, _MEND_INPUT),
-    Reason.INPUT_SILENT: Policy(True, _MEND_INPUT),
-    Reason.INPUT_TOO_SHORT: Policy(True, _MEND_INPUT),
+    Reason.INPUT_MISSING: Policy(_PERMANENT, _COUNTED, "put the file there, then `gramophone rerun {run}`"),
+    Reason.INPUT_FORBIDDEN: Policy(_PERMANENT, _FREE, "allow its place with `--allow URI`, or mend the row"),
+    Reason.INPUT_CHANGED: Policy(_PASSING, _FREE, _AGAIN),
+    Reason.INPUT_UNSUPPORTED: Policy(_PERMANENT, _COUNTED, _MEND_INPUT),
+    Reason.DECODE_ERROR: Policy(_PERMANENT, _COUNTED, _MEND_INPUT),
+    Reason.INPUT_SILENT: Policy(_PERMANENT, _COUNTED, _MEND_INPUT),
+    Reason.INPUT_TOO_SHORT: Policy(_PERMANENT, _COUNTED, _MEND_INPUT),
     Reason.INPUT_TOO_LONG: Policy(
-        True, "choose a slice (content_start, content_seconds) or `gramophone rerun {run} --set max_seconds=N`"
+        _PERMANENT,
+        _COUNTED,
+        "choose a slice (content_start, content_seconds) or `gramophone rerun {run} --set max_seconds=N`",
     ),
-    Reason.CHECKPOINT_INVALID: Policy(True, "mend the file of weights or its digest, then `gramophone rerun {run}`"),
-    Reason.DIVERGED: Policy(True, "`gramophone rerun {run} --reason diverged --set optimiser=adam`"),
-    Reason.OOM: Policy(False, "`gramophone rerun {run} --reason oom` on a larger device"),
-    Reason.TIMEOUT: Policy(False, _AGAIN),
-    Reason.WORKER_LOST: Policy(False, _AGAIN),
-    Reason.STORAGE: Policy(False, _AGAIN),
-    Reason.DISK_FULL: Policy(False, f"make room, then {_AGAIN}"),
-    Reason.PREEMPTED: Policy(False, _AGAIN),
-    Reason.CANCELLED: Policy(False, _AGAIN),
-    Reason.LOST: Policy(False, _AGAIN),
-    Reason.BUG: Policy(True, "report it with the message; rerun after an upgrade, or with --force"),
+    Reason.CHECKPOINT_INVALID: Policy(
+        _PERMANENT, _FREE, "mend the file of weights or its digest, then `gramophone rerun {run}`"
+    ),
+    Reason.DIVERGED: Policy(_PERMANENT, _COUNTED, "`gramophone rerun {run} --reason diverged --set optimiser=adam`"),
+    Reason.OOM: Policy(_PASSING, _COUNTED, "`gramophone rerun {run} --reason oom` on a larger device"),
+    Reason.TIMEOUT: Policy(_PASSING, _COUNTED, _AGAIN),
+    Reason.WORKER_LOST: Policy(_PASSING, _COUNTED, _AGAIN),  # a pair has it only where it was alone, and twice
+    Reason.STORAGE: Policy(_PASSING, _FREE, _AGAIN),
+    Reason.DISK_FULL: Policy(_PASSING, _FREE, f"make room, then {_AGAIN}"),
+    Reason.PREEMPTED: Policy(_PASSING, _FREE, _AGAIN),
+    Reason.CANCELLED: Policy(_PASSING, _FREE, _AGAIN),
+    Reason.LOST: Policy(_PASSING, _FREE, _AGAIN),
+    Reason.BUG: Policy(_PERMANENT, _COUNTED, "report it with the message; rerun after an upgrade, or with --force"),
 }
 
+QUARANTINED = "quarantined"
+"""A pair that reruns leave alone, since it has failed so often. Derived from the results, and no reason of its own."""
+_ONCE_MORE = (
+    "change its input or parameters, or compute it once more: `gramophone rerun {run} --reason {reason} --force`"
+)
 
-def remedy(reason: Reason | str, run_id: str) -> str:
+
+def named(row: Mapping[str, Any]) -> str:
+    """The reason of a pair that is not done, for people: that it is quarantined comes first."""
+    reason = row["reason"] or "waiting"
+    return f"{QUARANTINED} ({reason})" if row["quarantined"] else reason
+
+
+def remedy(reason: Reason | str, run_id: str, quarantined: bool = False) -> str:
     """What to type next for a failure of this reason in run `run_id`."""
     reason = Reason(reason)
-    return POLICIES[reason].remedy.format(run=run_id, reason=reason.value)
+    text = _ONCE_MORE if quarantined else POLICIES[reason].remedy
+    return text.format(run=run_id, reason=reason.value)
 
 
 class PairError(Exception):

@@ -38,6 +38,9 @@ class Options(Form):
     max_rows: int = Field(10_000_000, ge=1, le=1_000_000_000, description="most rows of a manifest")
     max_cell_kb: int = Field(64, ge=1, le=1_000_000, description="longest text in a cell of a manifest, kB")
     max_failures: NumberOrShare = Field("", description="stop when more pairs failed than N or P%; empty: never")
+    max_attempts: int = Field(
+        3, ge=1, le=1_000, description="a pair that has failed so often in a run and its reruns is left alone by reruns"
+    )
     timezone: Timezone = Field("UTC", description="time zone in which a night is dated and --until is meant")
     until: TimeOfDay = Field(
         "", description="no new shard after this time of day, HH:MM; what is left waits for a rerun; empty: go on"

@@ -19,8 +19,8 @@ def run(**options):
     )  # fmt: skip
 
 
-def attempt(reason=None):
-    return Attempt(0, {"status": "failed" if reason else "ok", "reason": reason})
+def attempt(reason=None, message=None):
+    return Attempt(0, {"status": "failed" if reason else "ok", "reason": reason, "message": message})
 
 
 def test_the_sentence_counts_and_names_the_reasons():
@@ -52,10 +52,36 @@ def test_more_failures_than_allowed_stop_a_run():
 def test_three_storage_faults_in_a_row_stop_a_run_and_two_do_not():
     session = Session()
     limits = Limits(run(), session)
-    for reason in ("storage", "disk_full", None, "storage", "storage"):
-        limits.finished(attempt(reason))
+    for number, reason in enumerate(("storage", "disk_full", None, "storage", "storage")):
+        limits.finished(attempt(reason, f"object {number} is out of reach"))
     assert not session.stopping()
     limits.shard_failed(OSError("gone"))
+    assert session.stop is Stop.STORAGE
+
+
+def test_a_pair_that_failed_by_itself_does_not_make_storage_well():
+    session = Session()
+    limits = Limits(run(), session)
+    for number, reason in enumerate(("storage", "input_forbidden", "storage", "decode_error", "storage")):
+        limits.finished(attempt(reason, f"object {number} is out of reach"))
+    assert session.stop is Stop.STORAGE
+
+
+def test_one_object_that_many_pairs_cannot_read_stops_no_run():
+    session = Session()
+    limits = Limits(run(), session)
+    for _ in range(5):
+        limits.finished(attempt("storage", "style.wav is not what was stored"))
+    assert not session.stopping()
+
+
+def test_results_that_are_refused_stop_a_run_whose_audio_is_not():
+    session = Session()
+    limits = Limits(run(), session)
+    for shard in ("refused", "refused", "committed", "refused", "refused", "refused"):
+        assert not session.stopping()
+        limits.finished(attempt())
+        limits.shard_committed() if shard == "committed" else limits.shard_failed(OSError("refused"))
     assert session.stop is Stop.STORAGE
 
 

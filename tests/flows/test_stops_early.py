@@ -1,0 +1,65 @@
+"""A bucket whose policy or credentials turn bad in mid-run ends it early; what is committed is kept."""
+
+import secrets
+
+import pandas as pd
+import pytest
+
+from tasks.audio import encode
+from tasks.clips import synthesise
+from tasks.layout import Layout
+from tasks.results import read_results
+from tasks.store import join, open_store
+from tasks.verify import verify
+from tests.proxy import Fault, proxy_to
+
+PAIRS = 8
+REFUSED = {
+    "results may not be written": ((), lambda method, path: method == "PUT" and "/results/" in path),
+    "nothing may be written": (pytest.mark.chaos, lambda method, path: method == "PUT"),
+    "the credentials are void": (pytest.mark.chaos, lambda method, path: True),
+}
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_server):
+    """A manifest of eight pairs and their clips."""
+    uri = join(s3_server, f"stops-{secrets.token_hex(4)}")
+    store = open_store(uri)
+    for name, kind in (("tune", "marimba"), ("texture", "bells")):
+        store.create(join(uri, f"{name}.flac"), encode(synthesise(kind, 1.0, 8_000), 8_000, "flac"))
+    rows = [
+        {"pair_id": f"p{n}", "content_uri": "tune.flac", "style_uri": "texture.flac", "seed": n} for n in range(PAIRS)
+    ]
+    store.create(join(uri, "manifest.parquet"), pd.DataFrame(rows).to_parquet())
+    return uri
+
+
+@pytest.mark.parametrize("change", [pytest.param(name, marks=mark) for name, (mark, _) in REFUSED.items()])
+def test_storage_that_turns_bad_for_good_ends_a_run_early_with_4(desk, bucket, s3_address, change):
+    store, root = open_store(bucket), join(bucket, change.replace(" ", "-"))
+    committed = []
+    with proxy_to(s3_address) as proxy:
+
+        def turn_bad(method, path, number):
+            if committed and REFUSED[change][1](method, path):
+                return Fault.DENIED_403
+            if method == "PUT" and "/results/" in path:
+                committed.append(path)
+            return None
+
+        proxy.script = turn_bad
+        said = desk.type(
+            "run", join(bucket, "manifest.parquet"), "--root", root, "--shard-pairs", "1",
+            GRAMOPHONE_S3_ENDPOINT=proxy.url,
+        )  # fmt: skip
+    assert said.code == 4, said.out + said.err
+    assert "AccessDenied" in said.err
+    tried = {seen.path for seen in proxy.seen if seen.fault and "/results/" in seen.path and seen.method == "PUT"}
+    assert len(tried) <= 3, "the other shards were not begun"
+    assert "Traceback" not in said.err
+    kept = read_results(store, Layout(root))
+    assert list(kept.status) == ["ok"], "the one that was committed before"
+    assert list(verify(store, Layout(root))) == []
+    left = desk.ask("rerun", "--latest", "--root", root, "--dry-run", "--json")
+    assert len(left.json["chosen"]) == PAIRS - 1
