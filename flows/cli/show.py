@@ -89,8 +89,9 @@ class Meter:
         self.note(note)
 
     def note(self, note: str) -> None:
+        self._total = max(self._total, self._done)  # a long track is several times what one segment takes
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, note=note)
+            self._bar.update(self._task, total=self._total, completed=self._done, note=note)
         elif time.monotonic() - self._said >= LINE_EVERY_SECONDS:
             self._said = time.monotonic()
             click.echo(f"{self._what} {self._done}/{self._total} {note}".rstrip(), err=True)
