@@ -1,0 +1,192 @@
+"""SIGTERM and Ctrl-C at every moment of a run: what is committed stays, another command does the rest."""
+
+import os
+import re
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pandas as pd
+import pytest
+
+from tasks.audio import encode
+from tasks.clips import synthesise
+from tasks.layout import Layout
+from tasks.results import read_end, read_runs
+from tasks.standing import family_of, of_family
+from tasks.store import join, open_store
+from tasks.verify import verify
+from tests.flows.conftest import PATIENCE_SECONDS
+from tests.flows.processes import children_of, command_of, needs_proc, wait_for
+from tests.proxy import Proxy, Seen, proxy_to
+
+pytestmark = needs_proc
+PAIRS, SHARD = 4, 2
+LAST = f"shard-{PAIRS // SHARD - 1:05d}.parquet"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A request that shows how far a run has come, and whether all its pairs are done by then."""
+
+    request: Callable[[Seen], bool]
+    all_done: bool = False
+    waits: bool = False  # for a manifest that does not come
+
+
+def asks(method, part, **more):
+    return Moment(lambda seen: seen.method == method and re.search(part, seen.path) is not None, **more)
+
+
+MOMENTS = {
+    "the manifest is waited for": asks("HEAD", "/later.parquet", waits=True),
+    "it is planned": asks("HEAD", "/tune.flac"),
+    "older results are read": asks("GET", "list-type=2"),
+    "the store is probed": asks("PUT", "/probe/"),
+    "it is recorded": asks("PUT", "/run.json"),
+    "its first input is read": asks("GET", "/tune.flac"),
+    "its first audio is stored": asks("PUT", "/audio/"),
+    "its first shard is committed": asks("PUT", "/results/"),
+    "its last shard is committed": asks("PUT", f"/results/.*/{LAST}", all_done=True),
+    "its end is written": asks("PUT", "/end.json", all_done=True),
+}
+QUICK_ONES = {
+    ("the manifest is waited for", signal.SIGTERM),
+    ("it is planned", signal.SIGINT),
+    ("its end is written", signal.SIGTERM),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def heard():
+    """Behind a shell's `&` Ctrl-C is ignored, by all children too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="module")
+def prefix(s3_server):
+    uri = join(s3_server, f"stops-{secrets.token_hex(4)}")
+    store = open_store(uri)
+    for name, kind in (("tune", "marimba"), ("texture", "bells")):
+        store.create(join(uri, f"{name}.flac"), encode(synthesise(kind, 1.0, 8_000), 8_000, "flac"))
+    rows = [
+        {"pair_id": f"p{n}", "content_uri": "tune.flac", "style_uri": "texture.flac", "seed": n} for n in range(PAIRS)
+    ]
+    store.create(join(uri, "manifest.parquet"), pd.DataFrame(rows).to_parquet())
+    return uri
+
+
+def send(pid, number):
+    """As it happens: a machine tells the process, a terminal its whole group."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, number) if number == signal.SIGINT else os.kill(pid, number)
+
+
+def start(desk, prefix, root, proxy, waits=False):
+    manifest = "later.parquet" if waits else "manifest.parquet"
+    more = ("--wait", "10m") if waits else ()
+    given = ("run", join(prefix, manifest), "--root", root, "--shard-pairs", str(SHARD), *more)
+    return desk.start(*given, GRAMOPHONE_S3_ENDPOINT=proxy.url)
+
+
+def signal_at(proxy: Proxy, pid: int, moment: Moment, number: int) -> list[int]:
+    hit: list[int] = []
+
+    def before(n: int) -> None:
+        if not hit and moment.request(proxy.seen[n]):
+            hit.append(n)
+            send(pid, number)
+
+    proxy.before = before
+    return hit
+
+
+def ended(flow):
+    out, err = flow.communicate(timeout=PATIENCE_SECONDS)
+    assert "Traceback" not in out + err, err
+    return out, err
+
+
+def assert_the_rest_is_done_by_another_command(desk, prefix, root, committed):
+    """A rerun where there is a run, else the run itself; what was committed is still there, and not done again."""
+    store, layout = open_store(root), Layout(root)
+    again = ("rerun", "--latest") if read_runs(store, layout) else ("run", join(prefix, "manifest.parquet"))
+    done = desk.type(*again, "--root", root)
+    assert done.code == 0, done.out + done.err
+    stood = of_family(store, layout, family_of(store, layout, None))
+    assert len(stood) == PAIRS
+    assert (stood.status == "ok").all()
+    assert committed <= results_of(root)
+    assert sum(1 for _ in store.list(layout.all_audio())) == PAIRS, "nothing was computed twice"
+    assert list(verify(store, layout)) == []
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("pause", [0.0, 0.5, 1.0, 2.0, 4.0])
+def test_a_run_that_is_signalled_while_prefect_starts(desk, prefix, s3_address, number, pause):
+    """Between the plan and the run no request tells how far it is."""
+    root = join(prefix, secrets.token_hex(4))
+    with proxy_to(s3_address) as proxy:
+        flow = start(desk, prefix, root, proxy)
+        assert flow.stderr.readline().startswith("run ")
+        time.sleep(pause)
+        send(flow.pid, number)
+        out, err = ended(flow)
+    assert flow.returncode == 130, out + err
+    assert_the_rest_is_done_by_another_command(desk, prefix, root, results_of(root))
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_a_ctrl_c_while_the_worker_starts_is_the_flows_alone(desk, prefix, s3_address):
+    root = join(prefix, secrets.token_hex(4))
+    with proxy_to(s3_address) as proxy:
+        flow = start(desk, prefix, root, proxy)
+        wait_for(lambda: any("spawn_main" in command_of(pid) for pid in children_of(flow.pid)), "the worker")
+        send(flow.pid, signal.SIGINT)
+        out, err = ended(flow)
+    assert flow.returncode == 130, out + err
+    assert_the_rest_is_done_by_another_command(desk, prefix, root, results_of(root))
+
+
+def results_of(root):
+    return {uri for uri, _ in open_store(root).list(Layout(root).results())}
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        pytest.param(
+            name, number, id=f"{number.name} while {name}",
+            marks=() if (name, number) in QUICK_ONES else (pytest.mark.chaos, pytest.mark.timeout(900)),
+        )
+        for name in MOMENTS for number in (signal.SIGTERM, signal.SIGINT)
+    ],
+)  # fmt: skip
+def test_a_run_that_is_signalled(desk, prefix, s3_address, name, number):
+    moment, root = MOMENTS[name], join(prefix, secrets.token_hex(4))
+    with proxy_to(s3_address) as proxy:
+        flow = start(desk, prefix, root, proxy, moment.waits)
+        hit = signal_at(proxy, flow.pid, moment, number)
+        out, err = ended(flow)
+    assert hit, f"{name}: no such request"
+    assert flow.returncode == (0 if moment.all_done else 130), out + err
+    store, layout = open_store(root), Layout(root)
+    assert list(verify(store, layout)) == []
+    runs = read_runs(store, layout)
+    if moment.all_done:
+        assert f"{PAIRS} of {PAIRS} pairs done" in out
+        assert len(results_of(root)) == PAIRS // SHARD
+        return
+    if runs:
+        assert read_end(store, layout, runs[-1].run_id).exit_code == 130
+    assert runs or "interrupted" in err
+    if not moment.waits and (name, number) not in QUICK_ONES:
+        assert_the_rest_is_done_by_another_command(desk, prefix, root, results_of(root))
