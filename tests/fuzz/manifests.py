@@ -47,7 +47,7 @@ def seeds():
 
 def check(data):
     """Bytes as a manifest. Returns what came of it."""
-    path = _folder() / "manifest.parquet"
+    path = Path(_folder().name, "manifest.parquet")
     path.write_bytes(data)
     files = len(os.listdir("/proc/self/fd"))
     try:
@@ -101,4 +101,4 @@ def written(table, **way):
 
 @cache
 def _folder():
-    return Path(tempfile.mkdtemp(prefix="gramophone-fuzz-"))
+    return tempfile.TemporaryDirectory(prefix="gramophone-fuzz-")

@@ -56,7 +56,8 @@ def _fuzz(name, folder, seconds, seed):
     }  # fmt: skip
     command = [sys.executable, "-m", "tests.fuzz.guided", name, *(f"-{key}={value}" for key, value in options.items())]
     with (folder / "log").open("w+b") as file:
-        fuzzer = subprocess.Popen([*command, folder / "corpus"], stdout=file, stderr=file)
+        scratch = os.environ | {"TMPDIR": str(folder)}
+        fuzzer = subprocess.Popen([*command, folder / "corpus"], stdout=file, stderr=file, env=scratch)
         try:
             fuzzer.wait(timeout=seconds + PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:  # its own limit for one input did not end it
