@@ -1,16 +1,20 @@
-"""A bucket whose policy or credentials turn bad in mid-run ends it early; what is committed is kept."""
+"""A bucket that turns bad in mid-run ends it early, and so do too many failures; what is committed is kept."""
 
 import secrets
 
 import pandas as pd
 import pytest
 
+from flows.nightly import nightly
 from tasks.audio import encode
 from tasks.clips import synthesise
 from tasks.layout import Layout
-from tasks.results import read_results
+from tasks.records.parameters import Parameters
+from tasks.records.run import Job, Options
+from tasks.results import read_end, read_results, read_runs
 from tasks.store import join, open_store
 from tasks.verify import verify
+from tests.flows.conftest import QUICK
 from tests.proxy import Fault, proxy_to
 
 PAIRS = 8
@@ -63,3 +67,25 @@ def test_storage_that_turns_bad_for_good_ends_a_run_early_with_4(desk, bucket, s
     assert list(verify(store, Layout(root))) == []
     left = desk.ask("rerun", "--latest", "--root", root, "--dry-run", "--json")
     assert len(left.json["chosen"]) == PAIRS - 1
+
+
+def test_more_failures_than_allowed_end_a_run_early_with_3(desk):
+    desk.clip("whole")
+    (desk.folder / "torn.wav").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
+    contents = ["whole", "torn", "torn", "whole", "torn", "whole", "whole", "whole"]
+    rows = [
+        {"pair_id": f"p{n}", "content_uri": f"{name}.wav", "style_uri": "whole.wav", "seed": n}
+        for n, name in enumerate(contents)
+    ]
+    root = f"file://{desk.folder}/allowed"
+    job = Job(
+        manifest=str(desk.folder / desk.manifest(rows, "allowed.parquet")), root=root, parameters=Parameters(**QUICK),
+        options=Options(device="cpu", threads=1, shard_pairs=1, max_failures="20%"),
+    )  # fmt: skip
+    state = nightly(job, return_state=True)
+    assert state.message.endswith("stopped: more pairs failed than --max-failures allows")
+    assert state.message.startswith("1 of 8 pairs done; 2 failed: 2 decode_error; 5 not reached")
+    store, layout = open_store(root), Layout(root)
+    [run] = read_runs(store, layout)
+    assert read_end(store, layout, run.run_id).exit_code == 3
+    assert list(verify(store, layout)) == []
