@@ -12,7 +12,7 @@ from flows.cli.show import Meter
 from flows.deadline import Deadline
 from flows.local_server import prefect_api
 from flows.session import SECONDS_AFTER_VERDICT, Session, hosting
-from tasks.records.reasons import OutOfReach, UsageError
+from tasks.records.reasons import OutOfReach, PairError, UsageError
 from tasks.records.run import EndRecord
 from tasks.roots import shown
 from tasks.submit import Submission
@@ -43,7 +43,7 @@ def run_hosted(
         on_attempt=lambda attempt: meter.advance(note=""),
         on_work=lambda stage, rows: meter.note(f"{stage}, {len(rows)} pairs in hand"),
         on_verdict=on_verdict,
-        on_fault=lambda error: click.echo(f"a shard could not be committed, its pairs are left: {error}", err=True),
+        on_fault=_tell_fault,
         on_signal=lambda: click.echo("\nstopping: what is done is committed, the rest waits for `rerun`", err=True),
     )
     failure: BaseException | None = None
@@ -68,6 +68,11 @@ def _show(tell: Callable[[EndRecord, pd.DataFrame], None], end: EndRecord, frame
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _tell_fault(error: Exception) -> None:
+    why = f"{error.message} ({error.reason})" if isinstance(error, PairError) else str(error)
+    click.echo(f"a shard could not be committed, its pairs are left: {why}", err=True)
 
 
 def _failure_of(state: Any) -> BaseException:
