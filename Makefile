@@ -67,4 +67,4 @@ docs: setup
 	$(BIN)/cog -r README.md manifests/README.md
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz

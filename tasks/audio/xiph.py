@@ -40,6 +40,7 @@ def is_ogg(data: bytes) -> bool:
 def check_ogg(data: bytes) -> Checked:
     """Every page (RFC 3533) must be whole and follow the one before it, and the last of the stream must say so."""
     position, flags, pages, streams = 0, 0, 0, 0
+    following: dict[bytes, int] = {}  # number of the next page, by stream
     while data[position : position + 4] == b"OggS":
         segments = data[position + 26] if position + 27 <= len(data) else 0
         lacing = data[position + 27 : position + 27 + segments]
@@ -53,7 +54,11 @@ def check_ogg(data: bytes) -> Checked:
         pages += 1
         if end > len(data) or struct.unpack_from("<I", data, position + 22)[0] != _ogg_checksum(data[position:end]):
             raise damaged(f"page {pages:,} of its Ogg stream is broken")
-        flags = data[position + 5]
+        flags, (stream, number) = data[position + 5], struct.unpack_from("<4sI", data, position + 14)
+        if number != following.pop(stream, number):  # the decoder of Opus gives what lay in memory in its place
+            raise damaged(f"a page before page {pages:,} of its Ogg stream is missing")
+        if not flags & 4:
+            following[stream] = (number + 1) % 2**32
         streams += flags >> 1 & 1
         position = end
     if data.find(b"OggS", position) >= 0:

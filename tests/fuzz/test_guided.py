@@ -1,4 +1,4 @@
-"""A coverage-guided fuzzer for a bounded time: what ends it is a finding, and is kept with the way to see it again.
+"""A coverage-guided fuzzer for a bounded time: what ends it is a finding, and is kept in .fuzz/.
 
 `make fuzz SECONDS=600 SEED=7` goes on for longer, from elsewhere.
 """
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from tasks.records.reasons import Reason
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "60"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 ONE_INPUT_SECONDS, MEMORY_MB, PATIENCE_SECONDS = 20, 1_500, 150
+FOUND = Path(__file__).parents[2] / ".fuzz"
 TARGETS = ("uris", "manifests", "tables", "sounds")
 
 pytest.importorskip("atheris", reason="the fuzzer has wheels for Linux on x86-64 alone")
@@ -30,8 +32,8 @@ pytest.importorskip("atheris", reason="the fuzzer has wheels for Linux on x86-64
 @pytest.mark.parametrize("name", TARGETS)
 def test_whatever_a_guided_fuzzer_thinks_of_is_done_or_refused(name, tmp_path):
     target = importlib.import_module(f"tests.fuzz.{name}")
-    for folder in ("corpus", "found"):
-        (tmp_path / folder).mkdir()
+    (tmp_path / "corpus").mkdir()
+    FOUND.mkdir(exist_ok=True)
     for data in target.seeds():
         (tmp_path / "corpus" / hashlib.sha256(data).hexdigest()).write_bytes(data)
     (tmp_path / "words").write_text("".join(f'"{word}"\n' for word in target.DICTIONARY))
@@ -40,7 +42,7 @@ def test_whatever_a_guided_fuzzer_thinks_of_is_done_or_refused(name, tmp_path):
         log = _fuzz(name, tmp_path, seconds=max(1, round(left)), seed=SEED + turn)
         turn += 1
         print(f"\n{name}: seed {SEED + turn - 1}, {_figures(log)}")
-        for path in (tmp_path / "found").iterdir():
+        for path in _found(name):
             again = f"python -m tests.fuzz.guided {name} {path}"
             assert name == "sounds", f"see it again: {again}\n{_end(log)}"
             assert _is_told(path.read_bytes()), f"see it again: {again}\n{_end(log)}"
@@ -50,9 +52,10 @@ def test_whatever_a_guided_fuzzer_thinks_of_is_done_or_refused(name, tmp_path):
 
 
 def _fuzz(name, folder, seconds, seed):
+    assert not _found(name), f"{_found(name)} of an earlier time: look at it again, mend it, and remove it"
     options = {
         "max_total_time": seconds, "seed": seed, "timeout": ONE_INPUT_SECONDS, "rss_limit_mb": MEMORY_MB,
-        "dict": folder / "words", "artifact_prefix": f"{folder / 'found'}/", "print_final_stats": 1,
+        "dict": folder / "words", "artifact_prefix": FOUND / f"{name}-", "print_final_stats": 1,
     }  # fmt: skip
     command = [sys.executable, "-m", "tests.fuzz.guided", name, *(f"-{key}={value}" for key, value in options.items())]
     with (folder / "log").open("w+b") as file:
@@ -68,8 +71,12 @@ def _fuzz(name, folder, seconds, seed):
             fuzzer.wait()
         log = _log(file)
     assert "INITED" in log, _end(log)
-    assert fuzzer.returncode == 0 or any((folder / "found").iterdir()), _end(log)
+    assert fuzzer.returncode == 0 or _found(name), _end(log)
     return log
+
+
+def _found(name):
+    return list(FOUND.glob(f"{name}-*"))
 
 
 def _log(file):

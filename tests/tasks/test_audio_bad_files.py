@@ -210,6 +210,15 @@ def test_an_mp3_without_one_whole_frame_is_cut_short_and_no_sound_of_length_noug
     assert "could be decoded" in error.message
 
 
+@pytest.mark.parametrize("codec", ["opus", "vorbis"])
+def test_an_ogg_that_lacks_a_page_is_damaged(codec):
+    data = encoded(codec, np.random.default_rng(0).uniform(-0.3, 0.3, 3 * RATE))
+    pages = [at for at in range(len(data)) if data[at : at + 4] == b"OggS"]
+    error = told(data[: pages[2]] + data[pages[3] :])
+    assert error.reason is Reason.DECODE_ERROR
+    assert "a page before page 3 of its Ogg stream is missing" in error.message
+
+
 def test_an_mp3_may_end_in_an_ape_tag():
     size = 32 + 40
     footer = b"APETAGEX" + struct.pack("<IIII", 2000, size, 1, 0) + bytes(8)
