@@ -256,6 +256,18 @@ def test_a_manifest_that_does_not_come_is_said_in_the_state(server, place, worke
     assert "Waited 1 s" in state.message
 
 
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_a_cancel_while_the_manifest_is_waited_for_leaves_nothing_and_the_next_run_begins(server, place, night):
+    root = join(place.uri, "awaited")
+    run = server.start("nightly", {"manifest": join(place.uri, "never-{night}.parquet"), "root": root, "wait": "10m"})
+    wait_for(lambda: any("waiting up to" in line for line in server.logs(run)), "the wait for the manifest")
+    server.client.set_flow_run_state(run, Cancelling())
+    assert server.end_of(run).type.value == "CANCELLED"
+    assert list(place.store.list(root)) == []
+    assert server.end_of(server.start("nightly", place.job("next", ["tune-0"]))).type.value == "COMPLETED"
+
+
 def test_a_night_that_begins_after_its_time_is_over_is_left_to_a_rerun(server, place, worker):
     job = place.job("over", ["tune-0", "tune-1"], options={"until": "06:00"})
     state = server.end_of(server.start("nightly", job))

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C at every moment of a run: what is committed stays, another command does the rest."""
+"""SIGTERM, Ctrl-C, a Prefect API that goes away, at every moment of a run: what is committed stays."""
 
 import os
 import re
@@ -22,6 +22,7 @@ from tasks.verify import verify
 from tests.flows.conftest import PATIENCE_SECONDS
 from tests.flows.processes import children_of, command_of, needs_proc, wait_for
 from tests.proxy import Proxy, Seen, proxy_to
+from tests.servers import free_port, prefect_server_at
 
 pytestmark = needs_proc
 PAIRS, SHARD = 4, 2
@@ -87,20 +88,21 @@ def send(pid, number):
         os.killpg(pid, number) if number == signal.SIGINT else os.kill(pid, number)
 
 
-def start(desk, prefix, root, proxy, waits=False):
+def start(desk, prefix, root, proxy, waits=False, **environment):
     manifest = "later.parquet" if waits else "manifest.parquet"
     more = ("--wait", "10m") if waits else ()
     given = ("run", join(prefix, manifest), "--root", root, "--shard-pairs", str(SHARD), *more)
-    return desk.start(*given, GRAMOPHONE_S3_ENDPOINT=proxy.url)
+    return desk.start(*given, GRAMOPHONE_S3_ENDPOINT=proxy.url, **environment)
 
 
-def signal_at(proxy: Proxy, pid: int, moment: Moment, number: int) -> list[int]:
+def at(proxy: Proxy, moment: Moment, do: Callable[[], object]) -> list[int]:
+    """Do something once, before the first request that shows this moment goes on; lists that request."""
     hit: list[int] = []
 
     def before(n: int) -> None:
         if not hit and moment.request(proxy.seen[n]):
             hit.append(n)
-            send(pid, number)
+            do()
 
     proxy.before = before
     return hit
@@ -156,6 +158,32 @@ def test_a_ctrl_c_while_the_worker_starts_is_the_flows_alone(desk, prefix, s3_ad
     assert_the_rest_is_done_by_another_command(desk, prefix, root, results_of(root))
 
 
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("it is planned", 4), ("it is recorded", 0), ("its first shard is committed", 0), ("its end is written", 0)],
+)
+def test_a_prefect_api_that_is_gone_for_good_from_the_moment_when(desk, prefix, s3_address, name, code):
+    port, root = free_port(), join(prefix, secrets.token_hex(4))
+    api = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_HOME": str(desk.folder / f"gone-{port}")}
+    log = desk.folder / f"gone-{port}.log"
+    with prefect_server_at(port, log, api) as server, proxy_to(s3_address) as proxy:
+        flow = start(desk, prefix, root, proxy, **api)
+        hit = at(proxy, MOMENTS[name], server.kill)
+        out, err = ended(flow)
+    assert hit
+    assert flow.returncode == code, out + err
+    store, layout = open_store(root), Layout(root)
+    assert list(verify(store, layout)) == []
+    if code:
+        assert "does not answer" in err
+        assert read_runs(store, layout) == []
+    else:
+        assert f"{PAIRS} of {PAIRS} pairs done" in out
+        assert len(results_of(root)) == PAIRS // SHARD
+
+
 def results_of(root):
     return {uri for uri, _ in open_store(root).list(Layout(root).results())}
 
@@ -174,7 +202,7 @@ def test_a_run_that_is_signalled(desk, prefix, s3_address, name, number):
     moment, root = MOMENTS[name], join(prefix, secrets.token_hex(4))
     with proxy_to(s3_address) as proxy:
         flow = start(desk, prefix, root, proxy, moment.waits)
-        hit = signal_at(proxy, flow.pid, moment, number)
+        hit = at(proxy, moment, lambda: send(flow.pid, number))
         out, err = ended(flow)
     assert hit, f"{name}: no such request"
     assert flow.returncode == (0 if moment.all_done else 130), out + err
