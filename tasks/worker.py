@@ -8,7 +8,8 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -17,6 +18,7 @@ from tasks.plan import Served
 from tasks.records.pair import Attempt, Pair
 from tasks.records.run import RunRecord
 
+FOR_THE_FLOW = (signal.SIGINT, signal.SIGTERM)
 START_SECONDS = 120.0
 """What a worker may take to come up (torch is imported) before it counts as hung."""
 
@@ -132,7 +134,8 @@ class Worker:
         self._process = context.Process(
             target=self._entry, args=(theirs, self._stop, self.device, self.threads), name=f"gramophone-{self.device}"
         )
-        self._process.start()
+        with _signals_kept_back():
+            self._process.start()
         theirs.close()
         try:
             if not self._connection.poll(START_SECONDS):
@@ -141,6 +144,16 @@ class Worker:
             self._connection.recv()
         except (EOFError, OSError) as error:
             raise self._lost(in_hand) from error
+
+
+@contextmanager
+def _signals_kept_back() -> Iterator[None]:
+    """Nor does a process that is started here hear them, until `serve` says that it never will."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_FLOW)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _how(exitcode: int | None) -> str:
@@ -155,8 +168,9 @@ def _how(exitcode: int | None) -> str:
 def serve(connection: Connection, stop: Any, device: str, threads: int) -> None:
     """The worker's life: take orders until the flow's side is gone."""
     # Signals are for the flow, which tells us to stop; a terminal's Ctrl-C reaches every process.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in FOR_THE_FLOW:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_FLOW)
     from tasks.computing import set_up
     from tasks.decoding import DecodePool, die_with_parent
 

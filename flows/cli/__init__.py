@@ -70,11 +70,16 @@ def cli() -> None:
     """
 
 
+_interrupts: list[int] = []
+
+
 def main() -> None:
     """Entry point: every outcome ends in one of the exit codes above."""
     from tasks.records.reasons import OutOfReach, PairError, Reason, UsageError
 
-    signal.signal(signal.SIGTERM, _interrupt)  # until a run listens to it
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as behind a shell's `&`
+            signal.signal(number, _interrupt)  # until a run listens to them
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -87,15 +92,25 @@ def main() -> None:
     except OutOfReach as error:
         code = _say(str(error), 4)
     except (KeyboardInterrupt, click.Abort):
-        code = _say("interrupted", 130)
+        code = _say_interrupted()
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except Exception:
+        if not _interrupts:
+            raise
+        code = _say_interrupted()  # whatever a library has made of the interrupt
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _interrupt(*_: object) -> None:
+def _interrupt(number: int, _: object) -> None:
+    _interrupts.append(number)
     raise KeyboardInterrupt
+
+
+def _say_interrupted() -> int:
+    exec("")  # noqa: S102 - Python remembers an interrupt that came through exec() until the next, and ends by SIGINT
+    return _say("interrupted", 130)
 
 
 def _say(message: str, code: int) -> int:

@@ -58,7 +58,8 @@ class Desk:
 
     def ask(self, *arguments, **environment):
         """The command in this process: for those that read or refuse, and say so a start of Python sooner."""
-        out, err, before = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGTERM)
+        out, err = io.StringIO(), io.StringIO()
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         typed = patch.object(sys, "argv", ["gramophone", *map(str, arguments)])
         with chdir(self.folder), patch.dict(os.environ, environment), typed, redirect_stdout(out), redirect_stderr(err):
             try:
@@ -66,7 +67,8 @@ class Desk:
             except SystemExit as left:
                 code = left.code
             finally:
-                signal.signal(signal.SIGTERM, before)
+                for number, handler in before.items():
+                    signal.signal(number, handler)
         return Result(code, out.getvalue(), err.getvalue())
 
     def clip(self, name, seconds=1.0, kind="pluck", rate=8_000, suffix="wav"):
