@@ -20,8 +20,11 @@ $(VENV)/.ready: requirements.lock .ci/uv.txt pyproject.toml
 demo: setup
 	$(BIN)/gramophone demo
 
+# In so many processes, file by file.
+JOBS := 2
+
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check flows tasks tests

@@ -13,7 +13,7 @@ from tasks.layout import Layout
 from tasks.standing import standing
 from tasks.store import join, open_store
 from tasks.verify import verify
-from tests.conftest import S3_IS_OURS
+from tests.suite import S3_IS_OURS, kept_by_prefect
 
 
 def sound(kind):
@@ -86,7 +86,7 @@ def test_pandas_reads_the_results_with_nothing_of_ours(night, root):
     assert frame.status.value_counts().to_dict() == {"ok": 4, "failed": 1}
 
 
-def test_no_credential_is_in_anything_that_was_written_said_or_sent_to_prefect(night, bucket, prefect_database):
+def test_no_credential_is_in_anything_that_was_written_said_or_sent_to_prefect(night, bucket):
     if not S3_IS_OURS:
         pytest.skip("a canary is planted on the suite's own server only")
     secret, key = os.environ["AWS_SECRET_ACCESS_KEY"], os.environ["AWS_ACCESS_KEY_ID"]
@@ -98,6 +98,6 @@ def test_no_credential_is_in_anything_that_was_written_said_or_sent_to_prefect(n
     for said in night.values():
         assert secret not in said.out + said.err
         assert key not in said.out + said.err
-    kept = prefect_database[1]()
+    kept = kept_by_prefect()
     assert b"input_missing" in kept, "what Prefect keeps is looked into as well"
     assert secret.encode() not in kept

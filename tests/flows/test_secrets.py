@@ -15,8 +15,8 @@ from tasks.records.run import Job, Options
 from tasks.store import join, open_store
 from tasks.submit import prepare_nightly
 from tasks.worker import Order
-from tests.conftest import HOME, S3_IS_OURS
 from tests.flows.conftest import Desk
+from tests.suite import HOME, S3_IS_OURS, kept_by_prefect
 from tests.tasks.store.support import child
 
 PLANTED = {
@@ -115,8 +115,8 @@ def test_nothing_that_the_run_wrote_holds_a_secret(said, bucket):
     assert looked_at == {"audio", "curves", "results", "runs"}
 
 
-def test_nothing_that_prefect_keeps_holds_a_secret(said, prefect_database):
-    kept = prefect_database[1]()
+def test_nothing_that_prefect_keeps_holds_a_secret(said):
+    kept = kept_by_prefect()
     assert b"input_forbidden" in kept, "what Prefect keeps is looked into"
     assert found_in(kept) == []
     for path in HOME.glob("prefect*/**/*"):
