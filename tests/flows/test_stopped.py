@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -182,6 +183,32 @@ def test_a_prefect_api_that_is_gone_for_good_from_the_moment_when(desk, prefix, 
     else:
         assert f"{PAIRS} of {PAIRS} pairs done" in out
         assert len(results_of(root)) == PAIRS // SHARD
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", ["it is recorded", "its first shard is committed", "its end is written"])
+def test_a_prefect_api_that_is_away_for_half_a_minute_from_the_moment_when(desk, prefix, s3_address, name):
+    port, root, over = free_port(), join(prefix, secrets.token_hex(4)), threading.Event()
+    api = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_HOME": str(desk.folder / f"away-{port}")}
+    log = desk.folder / f"away-{port}.log"
+
+    def back() -> None:
+        time.sleep(30)  # what is promised, in seconds
+        with prefect_server_at(port, log, api):
+            over.wait()
+
+    later = threading.Thread(target=back)
+    with prefect_server_at(port, log, api) as server, proxy_to(s3_address) as proxy:
+        flow = start(desk, prefix, root, proxy, **api)
+        hit = at(proxy, MOMENTS[name], lambda: (server.kill(), later.start()))
+        out, err = ended(flow)
+        over.set()
+    assert hit
+    later.join()
+    assert flow.returncode == 0, out + err
+    assert f"{PAIRS} of {PAIRS} pairs done" in out
+    assert list(verify(open_store(root), Layout(root))) == []
 
 
 def results_of(root):
