@@ -9,11 +9,12 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing import connection
-from typing import Any
+from typing import Any, TypeVar
 
-from tasks.audio import Clip, decode
+from tasks.audio import AudioInfo, Clip, decode, probe
 from tasks.records.reasons import PairError, Reason
 
+T = TypeVar("T")
 MEMORY_LIMIT = 8 << 30
 """Address space of a decoder, bytes: beyond what the caps of tasks.audio can need."""
 TIME_LIMIT = 200.0
@@ -40,7 +41,7 @@ def _start_decoder() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
-def _within(seconds: float, work: Callable[..., Clip], data: bytes, options: dict[str, Any]) -> Clip:
+def _within(seconds: float, work: Callable[..., T], data: bytes, options: dict[str, Any]) -> T:
     """The work, or the end of this process by SIGALRM: a decoder that hangs may never come back to Python."""
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
@@ -50,7 +51,7 @@ def _within(seconds: float, work: Callable[..., Clip], data: bytes, options: dic
 
 
 def _answer(
-    answers: connection.Connection, seconds: float, work: Callable[..., Clip], data: bytes, options: dict[str, Any]
+    answers: connection.Connection, seconds: float, work: Callable[..., Any], data: bytes, options: dict[str, Any]
 ) -> None:
     _start_decoder()
     try:
@@ -60,10 +61,15 @@ def _answer(
 
 
 class DecodePool:
-    """A few decoder processes, spawned when first needed and replaced when one dies. `work` is what they do."""
+    """A few decoder processes, spawned when first needed and replaced when one dies.
 
-    def __init__(self, workers: int, work: Callable[..., Clip] = decode) -> None:
-        self._workers, self._work = workers, work
+    `decode` and `probe` are what they do, those of tasks.audio.
+    """
+
+    def __init__(
+        self, workers: int, decode: Callable[..., Clip] = decode, probe: Callable[..., AudioInfo] = probe
+    ) -> None:
+        self._workers, self._decode, self._probe = workers, decode, probe
         self._pool: ProcessPoolExecutor | None = None
         self._lock = threading.Lock()
 
@@ -72,20 +78,27 @@ class DecodePool:
 
         Raises PairError; `worker_lost` where the decoder died of it, `timeout` where it came to no end.
         """
+        return self._done(self._decode, time_limit, data, options)
+
+    def probe(self, data: bytes, *, time_limit: float = TIME_LIMIT, **options: Any) -> AudioInfo:
+        """tasks.audio.probe in the same way."""
+        return self._done(self._probe, time_limit, data, options)
+
+    def _done(self, work: Callable[..., T], time_limit: float, data: bytes, options: dict[str, Any]) -> T:
         pool = self._current()
         try:
-            return self._submit(pool, time_limit, data, options).result()
+            return self._submit(pool, time_limit, work, data, options).result()
         except BrokenExecutor:
             self._discard(pool)
-        return self._alone(time_limit, data, options)  # a neighbour may have killed the pool
+        return self._alone(work, time_limit, data, options)  # a neighbour may have killed the pool
 
-    def _alone(self, time_limit: float, data: bytes, options: dict[str, Any]) -> Clip:
+    def _alone(self, work: Callable[..., T], time_limit: float, data: bytes, options: dict[str, Any]) -> T:
         """The same in a process for this file only, whose end tells what became of it."""
         ours, theirs = _SPAWN.Pipe(duplex=False)
-        process = _SPAWN.Process(target=_answer, args=(theirs, time_limit, self._work, data, options))
+        process = _SPAWN.Process(target=_answer, args=(theirs, time_limit, work, data, options))
         process.start()
         theirs.close()
-        answer: Clip | Exception | None = None
+        answer: T | Exception | None = None
         try:
             answer = ours.recv()
         except (EOFError, OSError):  # it ended before its answer, or within
@@ -110,9 +123,9 @@ class DecodePool:
                 self._pool = None
 
     def _submit(
-        self, pool: ProcessPoolExecutor, time_limit: float, data: bytes, options: dict[str, Any]
-    ) -> "Future[Clip]":
-        return pool.submit(_within, time_limit, self._work, data, options)
+        self, pool: ProcessPoolExecutor, time_limit: float, work: Callable[..., T], data: bytes, options: dict[str, Any]
+    ) -> "Future[T]":
+        return pool.submit(_within, time_limit, work, data, options)
 
     def _current(self) -> ProcessPoolExecutor:
         with self._lock:

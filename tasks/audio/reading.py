@@ -57,24 +57,19 @@ def decode(
     Raises PairError: decode_error, input_unsupported, input_silent, input_too_short (also of a slice that ends after
     the clip), input_too_long.
     """
-    try:
-        with _opened(data, max_channels) as source:
-            first, last = source.slice(start, seconds, max_seconds)
-            wanted = source.rate if sample_rate is None else sample_rate
-            _check_length(last - first, source.rate, wanted)
-            level = Level()
-            resampler = Resampler(source.rate, wanted, 1 if mix else source.channels, last - first)
-            for block in source.blocks(first, last):
-                mono = level.add(block)
-                resampler.add(mono[None] if mix else block)
-            _check_length(level.frames, source.rate, wanted)  # an MP3 may have fewer than it says
+    with _bounded(), _opened(data, max_channels) as source:
+        first, last = source.slice(start, seconds, max_seconds)
+        wanted = source.rate if sample_rate is None else sample_rate
+        _check_length(last - first, source.rate, wanted)
+        level = Level()
+        resampler = Resampler(source.rate, wanted, 1 if mix else source.channels, last - first)
+        for block in source.blocks(first, last):
+            mono = level.add(block)
+            resampler.add(mono[None] if mix else block)
+        _check_length(level.frames, source.rate, wanted)  # an MP3 may have fewer than it says
         if level.silent and not allow_silence:
             raise PairError(Reason.INPUT_SILENT, f"is silent{level.cause}")
         samples, notes = resampler.end(level.frames), source.notes + level.notes
-    except MemoryError as error:
-        raise PairError(
-            Reason.INPUT_TOO_LONG, "needs more memory than there is to decode it; choose a slice of it"
-        ) from error
     if mix:
         samples = samples[0]
     return Clip(samples, wanted, source.rate, source.channels, level.frames, level.peak, notes)
@@ -85,7 +80,7 @@ def probe(data: bytes, *, max_seconds: float = PROBE_SECONDS, max_channels: int 
 
     `max_seconds` bounds the work: a longer sound is input_too_long. Silence is no fault here.
     """
-    with _opened(data, max_channels) as source:
+    with _bounded(), _opened(data, max_channels) as source:
         first, last = source.slice(None, None, max_seconds)
         level = Level()
         for block in source.blocks(first, last):
@@ -107,6 +102,17 @@ def probe(data: bytes, *, max_seconds: float = PROBE_SECONDS, max_channels: int 
 def _check_length(frames: int, rate: int, wanted: int) -> None:
     if resampled_length(frames, rate, wanted) < 1:
         raise PairError(Reason.INPUT_TOO_SHORT, f"lasts {frames / rate:.4g} s, less than a sample at {wanted:,} Hz")
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Raises PairError (input_too_long) where a sound asks for more memory than its decoder may have."""
+    try:
+        yield
+    except MemoryError as error:
+        raise PairError(
+            Reason.INPUT_TOO_LONG, "needs more memory than there is to decode it; choose a slice of it"
+        ) from error
 
 
 # --- the file -------------------------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """Build a manifest from two folders of audio, and probe the audio that one names."""
 
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from tasks.audio import AudioInfo, probe
+from tasks.audio import AudioInfo
+from tasks.decoding import DecodePool
 from tasks.manifest.read import Manifest
 from tasks.manifest.sweep import Choice
 from tasks.overrides import shown
@@ -105,21 +108,24 @@ class Probed:
     faults: list[Fault]
 
 
-def probe_audio(manifest: Manifest, base: Parameters, roots: Roots, options: Options) -> Probed:
-    """Open every input of a manifest once: existence, size, format, duration, rate, channels, silence."""
+READERS = 8
+
+
+def probe_audio(
+    manifest: Manifest, base: Parameters, roots: Roots, options: Options, pool: DecodePool | None = None
+) -> Probed:
+    """Open every input of a manifest once: existence, size, format, duration, rate, channels, silence.
+
+    It is decoded as a run does it, in processes of its own, by a `pool` that is closed in the end.
+    """
     pairs = [pair for pair in manifest.pairs(base) if not pair.faults]
     uris = sorted({i.uri for pair in pairs for i in pair.inputs})
 
-    def one(uri: str) -> AudioInfo | PairError:
-        try:
-            roots.check(uri)
-            blob = open_store(uri).read(uri, allowed=roots, limit=options.max_input_mb * 1_000_000)
-            return probe(blob.data, max_channels=options.max_channels)
-        except PairError as error:
-            return error
-
-    with ThreadPoolExecutor(8) as pool:
-        found = dict(zip(uris, pool.map(one, uris), strict=True))
+    with (
+        closing(pool or DecodePool(min(4, os.cpu_count() or 1))) as decoders,
+        ThreadPoolExecutor(READERS) as readers,
+    ):
+        found = dict(zip(uris, readers.map(lambda uri: _probed(uri, roots, options, decoders), uris), strict=True))
     faults = []
     for pair in pairs:
         for given in pair.inputs:
@@ -129,6 +135,18 @@ def probe_audio(manifest: Manifest, base: Parameters, roots: Roots, options: Opt
                 column = "content_uri" if given.role == "content" else "style_uri"
                 faults.append(Fault(pair.manifest_row, column, shown(given.uri), error.reason, error.message, help_))
     return Probed({u: a for u, a in found.items() if isinstance(a, AudioInfo)}, faults)
+
+
+def _probed(uri: str, roots: Roots, options: Options, decoders: DecodePool) -> AudioInfo | PairError:
+    try:
+        roots.check(uri)
+        blob = open_store(uri).read(uri, allowed=roots, limit=options.max_input_mb * 1_000_000)
+        time_limit = options.timeout_seconds / 3  # as in a run
+        return decoders.probe(blob.data, time_limit=time_limit, max_channels=options.max_channels)
+    except PairError as error:
+        return error
+    except Exception as error:  # one input fails alone, whatever it is
+        return PairError(Reason.BUG, f"cannot be probed: {type(error).__name__}: {error}")
 
 
 def _unusable(

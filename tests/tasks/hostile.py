@@ -4,12 +4,23 @@ import os
 import signal
 import threading
 
-from tasks.audio import decode
+from tasks.audio import decode, probe
 
 
 def hostile(data, **options):
+    suffer(data)
+    return decode(data, **options)
+
+
+def hostile_probe(data, **options):
+    suffer(data)
+    return probe(data, **options)
+
+
+def suffer(data):
     if data == b"crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     if data == b"hang":
         threading.Event().wait()
-    return decode(data, **options)
+    if data == b"bug":
+        raise KeyError("of its own")

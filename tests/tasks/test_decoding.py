@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import torch
@@ -16,14 +17,17 @@ from tasks.audio import decode
 from tasks.clips import synthesise
 from tasks.decoding import MEMORY_LIMIT, DecodePool
 from tasks.layout import Layout
+from tasks.manifest import read_manifest
+from tasks.manifest.build import probe_audio
 from tasks.overrides import checked
 from tasks.records.pair import Input, Pair
+from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError, Reason
 from tasks.records.run import Options, RunRecord
 from tasks.roots import Roots
 from tasks.store import open_store
 from tests.flows.conftest import QUICK
-from tests.tasks.hostile import hostile
+from tests.tasks.hostile import hostile, hostile_probe
 from tests.tasks.test_audio import flac_of_constants, music, written
 
 BOMB_SECONDS = 13_000
@@ -41,7 +45,7 @@ def bomb():
 
 @pytest.fixture
 def pool():
-    made = DecodePool(2, hostile)
+    made = DecodePool(2, hostile, hostile_probe)
     yield made
     made.close()
 
@@ -82,6 +86,25 @@ def test_the_pairs_beside_come_out_as_they_would_without(tmp_path, store_root, p
     assert all(f"content file://{tmp_path}/{names[row]} " in found[row]["message"] for row in (1, 2, 3))
     alone = attempts_of(tmp_path, store_root, pool, ["a.wav", "b.wav"])
     assert [found[row]["audio_sha256"] for row in (0, 4)] == [values["audio_sha256"] for values in alone]
+
+
+def test_what_a_file_does_to_its_decoder_while_a_manifest_is_probed_hurts_its_row_alone(tmp_path, pool):
+    for name, kind in (("a", "pluck"), ("b", "flute"), ("s", "drums")):
+        soundfile.write(tmp_path / f"{name}.wav", synthesise(kind, 1.0, 8_000), 8_000)
+    for name in ("crash", "hang", "bug"):
+        (tmp_path / f"{name}.wav").write_bytes(name.encode())
+    names = ["a", "crash", "hang", "bug", "b"]
+    rows = [{"pair_id": name, "content_uri": f"{name}.wav", "style_uri": "s.wav"} for name in names]
+    pd.DataFrame(rows).to_parquet(tmp_path / "m.parquet")
+    uri, params = f"file://{tmp_path}/m.parquet", Parameters()
+    roots = Roots.resolve([f"file://{tmp_path}"])
+    probed = probe_audio(read_manifest(open_store(uri), uri, params), params, roots, Options(timeout_seconds=7.5), pool)
+    assert [(f.row, f.column, str(f.reason)) for f in probed.faults] == [
+        (1, "content_uri", "worker_lost"), (2, "content_uri", "timeout"), (3, "content_uri", "bug"),
+    ]  # fmt: skip
+    assert {uri.rsplit("/", 1)[-1]: info.frames for uri, info in probed.audio.items()} == {
+        "a.wav": 8_000, "b.wav": 8_000, "s.wav": 8_000,
+    }  # fmt: skip
 
 
 def attempts_of(folder, root, pool, names):
