@@ -83,22 +83,31 @@ def run_shard(bench: Bench, shard: Shard, context: dict[str, Any]) -> list[Attem
     Asked to stop, it commits what is done. Each pair gets at most one attempt; a pair whose worker died or
     hung is tried alone before it fails.
     """
-    done = compute(bench, shard)
-    if done:
-        try:
-            commit_shard(open_store(bench.root), Layout(bench.root), bench.run, shard.number, done, machine() | context)
-        except Exception as error:
-            bench.shard_failed(error)  # its pairs stay open
-            raise
-        bench.shard_committed()
-    return done
-
-
-def compute(bench: Bench, shard: Shard) -> list[Attempt]:
-    """The attempts of a shard, not yet committed."""
     done: dict[int, Attempt] = {}
+    try:
+        try:
+            compute(bench, shard, done)
+        finally:  # what is done is done, also where something went wrong on our side
+            if done:
+                _commit(bench, shard, list(done.values()), machine() | context)
+    except Exception as error:
+        bench.shard_failed(error)  # its other pairs stay open
+        raise
+    if done:
+        bench.shard_committed()
+    return list(done.values())
+
+
+def _commit(bench: Bench, shard: Shard, done: list[Attempt], context: dict[str, Any]) -> None:
+    commit_shard(open_store(bench.root), Layout(bench.root), bench.run, shard.number, done, context)
+
+
+def compute(bench: Bench, shard: Shard, done: dict[int, Attempt]) -> None:
+    """Put the attempts of a shard, not yet committed, into `done`, by manifest row; also those before it raises."""
+    tries: Counter[int] = Counter()
 
     def keep(attempt: Attempt) -> None:
+        attempt.values["tries"] = max(1, tries[attempt.manifest_row])
         done[attempt.manifest_row] = attempt
         bench.finished(shard.number, attempt)
 
@@ -106,7 +115,6 @@ def compute(bench: Bench, shard: Shard) -> list[Attempt]:
         if error := pair.error():
             keep(attempts.failed(pair, error))
     groups = [[pair for pair in shard.pairs if pair.manifest_row not in done]]
-    tries: Counter[int] = Counter()
     while groups and not bench.stopping():
         group = groups.pop(0)
         if not group:
@@ -117,9 +125,6 @@ def compute(bench: Bench, shard: Shard) -> list[Attempt]:
             continue
         left = [pair for pair in group if pair.manifest_row not in done]
         groups = _bisected(left, lost, len(group) == 1 and tries[group[0].manifest_row] > 1, keep) + groups
-    for row, attempt in done.items():
-        attempt.values["tries"] = max(1, tries[row])
-    return list(done.values())
 
 
 def _hand_over(bench: Bench, group: list[Pair], keep: Keep) -> WorkerLost | None:

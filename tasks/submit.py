@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from tasks.plan import Plan, Served, look_up, make_plan
 from tasks.records import schema
 from tasks.records.pair import Pair
 from tasks.records.parameters import Parameters
-from tasks.records.reasons import UsageError
+from tasks.records.reasons import PairError, UsageError
 from tasks.records.run import Job, Options, RunRecord, new_run_id
 from tasks.records.texts import next_time, night_of, seconds_of
 from tasks.results import parquet_bytes, read_results, rows_of
@@ -47,7 +48,8 @@ class Submission:
     def lookup(self, keys: list[str]) -> dict[str, Served]:
         """Earlier `ok` rows with one of these pair_keys, whose audio is still there."""
         found = {key: self.done[key] for key in keys if key in self.done}
-        return {key: row for key, row in found.items() if self.store.stat(row["audio_uri"]) is not None}
+        store = self.store
+        return {key: row for key, row in found.items() if is_there(store, row["audio_uri"])}
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,7 @@ def submission(request: Request) -> Submission:
     pairs = look_up(request.pairs, request.roots)
     done = read_results(store, Layout(request.root))
     done = done[done["status"] == "ok"]
-    plan = make_plan(
-        pairs, done.iloc[:0] if options.force else done, options.shard_pairs, lambda uri: store.stat(uri) is not None
-    )
+    plan = make_plan(pairs, done.iloc[:0] if options.force else done, options.shard_pairs, partial(is_there, store))
     run_id = new_run_id()
     run = RunRecord(
         run_id=run_id,
@@ -157,6 +157,14 @@ def submission(request: Request) -> Submission:
     for row in rows_of(done):
         by_key.setdefault(row["pair_key"], row)
     return Submission(request.root, run, request.table, plan, by_key)
+
+
+def is_there(store: Store, uri: str) -> bool:
+    """Whether an output is there to serve a pair. One that cannot be looked at is not: it is computed again."""
+    try:
+        return store.stat(uri) is not None
+    except PairError:
+        return False
 
 
 def record(submission: Submission) -> None:

@@ -67,7 +67,14 @@ class Worker:
         return self._process.pid if self._process is not None else None
 
     def run(self, order: Order, listener: Listener, timeout_seconds: float) -> bool:
-        """Carry out an order. True: done; False: stopped on request. Raises WorkerLost."""
+        """Carry out an order. True: done; False: stopped on request. Raises WorkerLost, or what the listener raises."""
+        try:
+            return self._run(order, listener, timeout_seconds)
+        except BaseException:
+            self.kill()  # it is in the middle of something
+            raise
+
+    def _run(self, order: Order, listener: Listener, timeout_seconds: float) -> bool:
         in_hand = tuple(pair.manifest_row for pair in order.pairs)
         self._ensure_started(in_hand)
         self._stop.clear()
@@ -78,7 +85,6 @@ class Worker:
                 self._stop.set()
             if not wait([self._connection, self._process.sentinel], timeout=0.2):
                 if time.monotonic() - heard > timeout_seconds:
-                    self.kill()
                     raise WorkerLost(in_hand, f"no progress for {timeout_seconds:g} s", hung=True)
                 continue
             try:
@@ -103,9 +109,7 @@ class Worker:
     def _lost(self, in_hand: tuple[int, ...]) -> WorkerLost:
         """What to raise when the worker's end of the pipe is gone."""
         self._process.join(5)
-        how = _how(self._process.exitcode)
-        self.kill()
-        return WorkerLost(in_hand, how, hung=False)
+        return WorkerLost(in_hand, _how(self._process.exitcode), hung=False)
 
     def close(self) -> None:
         """Let the process end by itself, if there is one; the next order starts another."""
@@ -139,7 +143,6 @@ class Worker:
         theirs.close()
         try:
             if not self._connection.poll(START_SECONDS):
-                self.kill()
                 raise WorkerLost(in_hand, f"its worker did not come up in {START_SECONDS:g} s", hung=True)
             self._connection.recv()
         except (EOFError, OSError) as error:

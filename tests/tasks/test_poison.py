@@ -21,7 +21,7 @@ from tasks.clips import synthesise
 from tasks.decoding import DecodePool
 from tasks.overrides import checked
 from tasks.plan import Shard
-from tasks.records.pair import Input, Pair
+from tasks.records.pair import Attempt, Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError
 from tasks.records.run import Options, RunRecord
@@ -96,8 +96,9 @@ def computed(folder, root, seeds, does="nothing"):
         workers=[Worker("cpu", 1, partial(serve_poisoned, does, str(log)))],
     )  # fmt: skip
     with closing(bench):
-        found = compute(bench, Shard(0, pairs(folder, seeds)))
-    return {a.values["pair_id"]: a.values for a in found}, len(log.read_text().split())
+        found: dict[int, Attempt] = {}
+        compute(bench, Shard(0, pairs(folder, seeds)), found)
+    return {a.values["pair_id"]: a.values for a in found.values()}, len(log.read_text().split())
 
 
 @pytest.mark.chaos

@@ -3,17 +3,22 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from tasks import attempts
+from tasks.layout import Layout
 from tasks.overrides import checked
 from tasks.plan import Shard
-from tasks.records.pair import Attempt, Input, Pair
+from tasks.records.pair import Attempt, Fault, Input, Pair
 from tasks.records.parameters import Parameters
+from tasks.records.reasons import PairError, Reason
 from tasks.records.run import Options, RunRecord
-from tasks.shard import Bench, compute, device_lock
+from tasks.results import read_results
+from tasks.shard import Bench, compute, device_lock, run_shard
+from tasks.store import open_store
 from tasks.worker import Worker
 
 
@@ -33,6 +38,9 @@ def poisoned(connection, stop, device, threads):
             if pair.pair_id.startswith("hang"):
                 time.sleep(600)
         for pair in order.pairs:
+            if pair.pair_id.startswith("ask"):
+                connection.send(("lookup", ["key"]))
+                connection.recv()
             connection.send(("attempt", Attempt(pair.manifest_row, attempts.of_pair(pair) | {"status": "ok"})))
         connection.send(("done",))
 
@@ -59,6 +67,12 @@ def bench(store_root):
     found.close()
 
 
+def attempts_of(bench, shard):
+    done = {}
+    compute(bench, shard, done)
+    return list(done.values())
+
+
 def outcome(found):
     return {a.values["pair_id"]: (a.values["status"], a.values.get("reason")) for a in found}
 
@@ -66,7 +80,7 @@ def outcome(found):
 @pytest.mark.parametrize("name", ["kill", "hang"])
 def test_one_bad_pair_of_eight_fails_alone(bench, name):
     names = ["a", "b", "c", f"{name}-it", "e", "f", "g", "h"]
-    attempted = compute(bench, Shard(0, pairs(*names)))
+    attempted = attempts_of(bench, Shard(0, pairs(*names)))
     found, tries = outcome(attempted), {a.values["pair_id"]: a.values["tries"] for a in attempted}
     assert found.pop(f"{name}-it") == ("failed", "worker_lost" if name == "kill" else "timeout")
     assert set(found.values()) == {("ok", None)}
@@ -76,19 +90,29 @@ def test_one_bad_pair_of_eight_fails_alone(bench, name):
 
 
 def test_two_bad_pairs_fail_and_say_what_happened(bench):
-    found = compute(bench, Shard(0, pairs("kill-1", "b", "c", "kill-2")))
+    found = attempts_of(bench, Shard(0, pairs("kill-1", "b", "c", "kill-2")))
     assert outcome(found)["b"] == outcome(found)["c"] == ("ok", None)
     assert "SIGKILL, also when it was alone" in next(a for a in found if a.manifest_row == 0).values["message"]
 
 
+def test_a_shard_in_which_something_goes_wrong_on_the_flows_side_commits_what_is_done_and_the_next_one_is_whole(bench):
+    heard = []
+
+    def refuse(keys):
+        raise PairError(Reason.STORAGE, "not to be looked at")
+
+    broken = replace(bench, lookup=refuse, shard_failed=heard.append)
+    with pytest.raises(PairError):
+        run_shard(broken, Shard(0, pairs("a", "b", "ask", "d")), {})
+    assert [error.message for error in heard] == ["not to be looked at"]
+    store, layout = open_store(bench.root), Layout(bench.root)
+    assert set(read_results(store, layout).pair_id) == {"a", "b"}
+    assert len(run_shard(bench, Shard(1, pairs("e", "f")), {})) == 2, "the worker has not gone on with the first order"
+
+
 def test_a_faulty_row_reaches_no_worker(bench):
-    from dataclasses import replace
-
-    from tasks.records.pair import Fault
-    from tasks.records.reasons import Reason
-
     bad = replace(pairs("kill")[0], faults=(Fault(0, "seed", "-1", Reason.ROW_INVALID, "is negative", "use 0"),))
-    [found] = compute(bench, Shard(0, (bad,)))
+    [found] = attempts_of(bench, Shard(0, (bad,)))
     assert (found.values["reason"], found.values["tries"]) == ("row_invalid", 1)
     assert "seed = -1: is negative; use 0" in found.values["message"]
 
