@@ -112,7 +112,8 @@ def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection
     ]
     chosen, withheld, quarantined = (left[[fate == one for fate in fates]] for one in (_CHOSEN, _WITHHELD, QUARANTINED))
     ids = set(left["pair_id"])
-    unmatched = tuple(str(n) for n in (mended.table["pair_id"].to_pylist() if mended else ()) if n not in ids)
+    named = enumerate(mended.table["pair_id"].to_pylist() if mended else ())
+    unmatched = tuple(name or f"row {row}" for row, name in named if name not in ids)
     if chosen.empty:
         return Selection(family, chosen, withheld, quarantined, None, unmatched)
     kept = [number for number, fate in enumerate(fates) if fate == _CHOSEN]

@@ -1,6 +1,7 @@
 """Read a manifest: rows of exactly one schema, URIs made absolute, parameters resolved (manifests/README.md)."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -9,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.manifest.check import METHODS, row_faults
+from tasks.manifest.check import METHODS, PAIR_ID, row_faults
 from tasks.manifest.parquet import Room, open_parquet, plain, tables
 from tasks.overrides import ParamsInvalid, resolve
 from tasks.records import schema
@@ -80,7 +81,7 @@ def manifest_of(uri: str, folder: str, sha256: str, table: pa.Table, base: Param
     manifest = Manifest(uri, folder, sha256, _absolute(table, folder))
     for fault in row_faults(manifest.table, base, folder, max_cell_kb):
         manifest.faults.setdefault(fault.row, []).append(fault)
-    manifest.table = _bare_params(manifest)
+    manifest.table = _without_secrets(manifest)
     return manifest
 
 
@@ -192,18 +193,25 @@ def _absolute(table: pa.Table, base: str) -> pa.Table:
     return table
 
 
-def _bare_params(manifest: Manifest) -> pa.Table:
-    """The rows without the passwords in parameters that were refused: those that are taken can hold none."""
-    cells = manifest.table["params"].to_pylist()
-    found = {
-        fault.row: bare(text)
-        for fault in manifest.all_faults()
-        if fault.column == "params" and "://" in (text := cells[fault.row] or "")
-    }
-    if not found:
-        return manifest.table
-    kept = pa.array([found.get(row, text) for row, text in enumerate(cells)], pa.string())
-    return manifest.table.set_column(manifest.table.column_names.index("params"), "params", kept)
+def _without_secrets(manifest: Manifest) -> pa.Table:
+    """The rows without the passwords in cells that were refused: those that are taken can hold none.
+
+    What is no name is none: it would be told as the pair's. Its row is, and its fault quotes it.
+    """
+    table, faults = manifest.table, manifest.all_faults()
+    for name in ("pair_id", "method", "params"):
+        if rows := {fault.row for fault in faults if fault.column == name}:
+            cells = table[name].to_pylist()
+            kept = [_kept(name, text) if text is not None and row in rows else text for row, text in enumerate(cells)]
+            table = table.set_column(table.column_names.index(name), name, pa.array(kept, pa.string()))
+    return table
+
+
+def _kept(name: str, refused: str) -> str | None:
+    """What stays of a cell that was refused."""
+    if name == "pair_id":
+        return refused if re.fullmatch(PAIR_ID, refused) else None
+    return bare(refused)
 
 
 def _pair(number: int, row: dict[str, Any], base: Parameters, faults: tuple[Fault, ...]) -> Pair:

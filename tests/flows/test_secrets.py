@@ -21,7 +21,7 @@ from tests.tasks.store.support import child
 
 PLANTED = {
     road: f"canary-of-{road}-{secrets.token_hex(4)}"
-    for road in ("token", "profile", "auth", "cell", "style", "styles", "weights", "json")
+    for road in ("token", "profile", "auth", "cell", "style", "styles", "weights", "json", "pair_id", "method")
 }
 AUTH = f"admin:{PLANTED['auth']}"
 LOGGERS = "botocore,aiobotocore,s3fs,fsspec,aiohttp,urllib3"  # not those by which Prefect sends what it logs
@@ -63,6 +63,8 @@ def bucket(s3_server):
         row | {"pair_id": "styles", "style_uri": None, "styles": [{"uri": private("styles"), "weight": 1.0}]},
         row | {"pair_id": "weights", "params": weights("weights") + "}"},
         row | {"pair_id": "json", "params": weights("json")},
+        row | {"pair_id": private("pair_id")},
+        row | {"pair_id": "method", "method": private("method")},
     ]
     store.create(join(uri, "manifest.parquet"), pd.DataFrame(rows).to_parquet())
     return uri
@@ -96,7 +98,7 @@ def said(bucket, planted, desk):
 
 def test_the_run_computes_what_is_fine_and_refuses_the_rest(said):
     assert said.code == 1, said.err
-    assert "1 of 6 pairs done; 5 failed" in said.out
+    assert "1 of 8 pairs done; 7 failed" in said.out
     assert "DEBUG" in said.err, "all that is logged is looked into"
 
 
@@ -134,7 +136,7 @@ def test_nothing_that_a_task_or_a_worker_is_given_holds_a_secret_when_it_is_pick
         monkeypatch.setenv(name, planted[name])
     job = Job(manifest=join(bucket, "manifest.parquet"), root=join(bucket, "root"), options=Options(force=True))
     submission = prepare_nightly(job)
-    assert len(submission.plan.pairs) == 6
+    assert len(submission.plan.pairs) == 8
     given = [submission, *(Order(submission.root, submission.run, shard.pairs) for shard in submission.plan.shards)]
     for argument in given:
         assert found_in(pickle.dumps(argument)) == [], type(argument)

@@ -169,6 +169,8 @@ ROWS = {  # number and name: cells of the wrong row, column, reason, words of th
     "29 s3a": ({"content_uri": "s3a://bucket/a.wav"}, "content_uri", FORBIDDEN, "is not spelled s3://bucket/key"),
     "29 S3": ({"content_uri": "S3://bucket/a.wav"}, "content_uri", FORBIDDEN, "is not spelled s3://bucket/key"),
     "30 a password": ({"content_uri": "s3://me:secret@b/k"}, "content_uri", FORBIDDEN, "'s3://***@b/k'"),
+    "30 a password as a pair_id": ({"pair_id": "s3://me:secret@b/k"}, "pair_id", ROW, "'s3://***@b/k'"),
+    "30 a password as a method": ({"method": "s3://me:secret@b/k"}, "method", ROW, "'s3://***@b/k'"),
     "31 a version": ({"content_uri": "s3://bucket/a.wav?versionId=3"}, "content_uri", FORBIDDEN, "a.wav?***'"),
     "31 a fragment": ({"content_uri": "s3://bucket/a.wav#x"}, "content_uri", FORBIDDEN, "holds '#'"),
     "31 an escape": ({"content_uri": "s3://bucket/%73.wav"}, "content_uri", FORBIDDEN, "holds '%73'"),
@@ -245,13 +247,16 @@ def test_a_row_that_is_wrong_fails_alone(place, tmp_path, name):
     cells, column, reason, words = ROWS[name]
     rows = [GOOD, GOOD | {"pair_id": "bad"} | cells, GOOD | {"pair_id": "other"}]
     uri = place(file_of(pa.Table.from_pylist(rows, schema.MANIFEST)))
-    pairs = look_up(read(uri).pairs(Parameters()), Roots.resolve([f"file://{tmp_path}"]))
+    manifest = read(uri)
+    assert "secret" not in str(manifest.table.to_pylist())
+    pairs = look_up(manifest.pairs(Parameters()), Roots.resolve([f"file://{tmp_path}"]))
     twin = cells.get("pair_id") == "good"  # of two that are alike, none is the right one
     assert [bool(pair.faults) for pair in pairs] == [twin, True, False]
     [fault] = pairs[1].faults
     assert (fault.row, fault.column, str(fault.reason)) == (1, column, reason)
     message = pairs[1].error().message
     assert words in message
+    assert pairs[1].pair_id in ("good", "bad", None), "what is no name is told as none, and named by its row"
     assert message.startswith(column)
     assert message.isprintable()
     assert "secret" not in message
