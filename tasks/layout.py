@@ -42,4 +42,5 @@ class Layout:
 
 def run_id_of(uri: str) -> str | None:
     """The run that results, audio or curves belong to, from their path."""
-    return next((p.removeprefix("run=") for p in uri.split("/") if p.startswith("run=")), None)
+    # The last: a root may lie in a folder of that name.
+    return next((p.removeprefix("run=") for p in reversed(uri.split("/")) if p.startswith("run=")), None)

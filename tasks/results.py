@@ -5,11 +5,12 @@ import io
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel, ValidationError
 
 from tasks.layout import Layout, run_id_of
 from tasks.records import schema
@@ -17,6 +18,8 @@ from tasks.records.pair import Attempt
 from tasks.records.reasons import OutOfReach, PairError
 from tasks.records.run import EndRecord, RunRecord
 from tasks.store import Store
+
+R = TypeVar("R", bound=BaseModel)
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -86,7 +89,7 @@ def _write_curves(
         return None
     data = parquet_bytes(schema.table_of(rows, schema.CURVES))
     uri = layout.shard_curves(run.night, run.run_id, shard, hashlib.sha256(data).hexdigest())
-    store.commit(uri, data)  # its name is its digest: whoever wrote it wrote the same
+    store.keep(uri, data)
     return uri
 
 
@@ -112,6 +115,27 @@ def _own(store: Store, uri: str) -> bytes:
         raise OutOfReach(error.message) from error
 
 
+def _record(store: Store, uri: str, model: type[R]) -> R | None:
+    """A record that we wrote as JSON, or None where there is none."""
+    try:
+        found = store.stat(uri)
+    except PairError as error:
+        raise OutOfReach(error.message) from error
+    return None if found is None else _parsed(uri, _own(store, uri), model)
+
+
+def _parsed(uri: str, data: bytes, model: type[R]) -> R:
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole"
+        raise OutOfReach(
+            f"{uri} is not as a run writes it ({where}: {first['msg']}): it is damaged, or a later version wrote it; "
+            "move the folder of that run away to go on without it."
+        ) from error
+
+
 def read_table(store: Store, uri: str, wanted: pa.Schema) -> pa.Table:
     """One parquet file of ours in exactly `wanted`: columns that came later are null in older files."""
     try:
@@ -128,21 +152,19 @@ def read_table(store: Store, uri: str, wanted: pa.Schema) -> pa.Table:
 
 def read_run(store: Store, layout: Layout, run_id: str) -> RunRecord | None:
     """run.json, or None where there is no such run."""
-    uri = layout.run(run_id, "run.json")
-    return RunRecord.model_validate_json(_own(store, uri)) if store.stat(uri) else None
+    return _record(store, layout.run(run_id, "run.json"), RunRecord)
 
 
 def read_end(store: Store, layout: Layout, run_id: str) -> EndRecord | None:
     """end.json, or None while the run goes on or when it was killed."""
-    uri = layout.run(run_id, "end.json")
-    return EndRecord.model_validate_json(_own(store, uri)) if store.stat(uri) else None
+    return _record(store, layout.run(run_id, "end.json"), EndRecord)
 
 
 def read_runs(store: Store, layout: Layout) -> list[RunRecord]:
     """Every run, oldest first."""
     uris = [uri for uri, _ in store.list(layout.runs()) if uri.endswith("/run.json")]
     with ThreadPoolExecutor(8) as pool:
-        records = pool.map(lambda uri: RunRecord.model_validate_json(_own(store, uri)), uris)
+        records = pool.map(lambda uri: _parsed(uri, _own(store, uri), RunRecord), uris)
         return sorted(records, key=lambda run: run.run_id)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 
-from tasks.records.reasons import PairError
+from tasks.records.reasons import PairError, Reason
 from tasks.roots import Roots
 
 T = TypeVar("T")
@@ -113,6 +113,11 @@ class Store(ABC):
         except AlreadyExists:
             return self._holds(uri, data)
         return True
+
+    def keep(self, uri: str, data: bytes) -> None:
+        """Create an object whose name tells its digest: whoever wrote it wrote the same. Raises as `create`."""
+        if not self.commit(uri, data):
+            raise PairError(Reason.STORAGE, f"{uri} is there already and is not what its name says: move it away")
 
     def replace(self, uri: str, data: bytes) -> None:
         """Write an object over the one there may be: derived files only, never results. Raises as `create`."""

@@ -45,7 +45,8 @@ class LocalStore(Store):
         except (FileNotFoundError, NotADirectoryError):
             return  # removed meanwhile
         except OSError as error:
-            raise self._fault(f"file://{folder}", error, writing=False) from error
+            name, why = shown(f"file://{folder}"), error.strerror or str(error)
+            raise PairError(Reason.STORAGE, f"{name} cannot be listed: {why}") from error  # no input's fault
         for name, path in found:
             if name.startswith((".", "_")) or not _is_text(name):
                 continue

@@ -149,7 +149,7 @@ class Stylist:
                 restyled.values["audio_sha256"],
                 one.params.audio_format,
             )
-            self.store.commit(uri, restyled.data)  # its name is its digest
+            self.store.keep(uri, restyled.data)
         except Exception as error:
             return attempts.failed(one.pair, error, one.started_at)
         values = attempts.of_pair(one.pair) | restyled.values

@@ -9,7 +9,7 @@ from tasks.overrides import checked
 from tasks.records import schema
 from tasks.records.pair import Attempt, Input, Pair
 from tasks.records.parameters import Parameters
-from tasks.records.reasons import PairError, Reason, UsageError
+from tasks.records.reasons import OutOfReach, PairError, Reason, UsageError
 from tasks.records.run import EndRecord, Options, RunRecord, Stop
 from tasks.results import commit_shard, parquet_bytes, read_results
 from tasks.standing import across_runs, at_work, counts, families_of_night, family_of, is_working, of_family, reasons
@@ -191,3 +191,11 @@ def test_a_night_is_the_latest_run_of_each_manifest_with_its_reruns(history):
     found = families_of_night(history.store, history.layout, "2026-01-01")
     assert [[run.run_id for run in family.runs] for family in found] == [["2", "3"], ["4"]]
     assert families_of_night(history.store, history.layout, "2025-12-31") == []
+
+
+@pytest.mark.parametrize("name", ["run.json", "end.json"])
+def test_a_record_that_is_damaged_is_named_with_what_to_do(history, name):
+    history.run("r1", ["a"], end=Stop.FINISHED)
+    history.store.replace(history.layout.run("r1", name), b'{"run_id": 7}')
+    with pytest.raises(OutOfReach, match=f"runs/r1/{name} is not as a run writes it .*move the folder"):
+        history.standing()

@@ -79,9 +79,14 @@ def test_two_attempts_for_one_row_and_rows_beyond_the_manifest_are_named(results
 
 def test_a_run_record_that_is_gone_or_damaged_is_named(results):
     results.store.replace(results.layout.run("r", "run.json"), b"{}")
-    assert any("run.json of run r cannot be read" in fault for fault in results.faults())
+    assert any("run.json is not as a run writes it" in fault for fault in results.faults())
     results.store.delete(results.layout.run("r", "run.json"))
     assert any("no run.json" in fault for fault in results.faults())
+
+
+def test_an_ok_row_that_names_no_audio_is_named(results):
+    commit_shard(results.store, results.layout, results.run, 2, [Attempt(1, {"pair_id": "p1", "status": "ok"})], {})
+    assert "pair p1 of run r: is ok, and names no audio" in results.faults()
 
 
 def test_curves_that_are_gone_are_named(results):

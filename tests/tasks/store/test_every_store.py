@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tasks.records.reasons import OutOfReach, Reason, UsageError
+from tasks.records.reasons import OutOfReach, PairError, Reason, UsageError
 from tasks.store import AlreadyExists, LocalStore, join, open_store
 from tasks.store.probe import probe
 from tests.tasks.store.support import child, names, refusal
@@ -51,6 +51,14 @@ def test_what_is_there_is_not_created_again(store, uri):
     assert store.read(uri).data == b"one"
 
 
+def test_what_is_named_by_its_digest_is_kept_and_other_bytes_of_that_name_are_told(store, uri):
+    store.keep(uri, b"ours")
+    store.keep(uri, b"ours")
+    with pytest.raises(PairError, match="is not what its name says") as found:
+        store.keep(uri, b"theirs")
+    assert found.value.reason is Reason.STORAGE
+
+
 def test_a_commit_is_ours_or_somebody_elses(store, uri):
     assert store.commit(uri, b"ours")
     assert store.commit(uri, b"ours"), "the same bytes: the answer was lost, the object is ours"
@@ -79,6 +87,7 @@ def test_of_many_threads_one_creates(store, store_root):
 
 RACER = """
 import sys, time
+from tasks.records.reasons import PairError, Reason
 from tasks.store import AlreadyExists, join, open_store
 root, me, start = sys.argv[1], sys.argv[2], float(sys.argv[3])
 store = open_store(root)
