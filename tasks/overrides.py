@@ -1,13 +1,18 @@
 """Parameters of one pair: a base overridden by a row's JSON, checked, with every problem named for a person."""
 
 import json
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from itertools import groupby
 from typing import Any
 
 from pydantic import ValidationError
 
 from tasks.records.parameters import Parameters
 from tasks.roots import bare
+
+NAMED = 5
+"""So many unknown names are named, and so many problems of one parameter."""
 
 
 class ParamsInvalid(ValueError):
@@ -52,7 +57,23 @@ def checked(values: dict[str, Any]) -> Parameters:
     try:
         return Parameters.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        raise ParamsInvalid([_problem(e) for e in error.errors()]) from error
+        raise ParamsInvalid(list(_problems(error.errors()))) from error
+
+
+def _problems(errors: Iterable[Any]) -> Iterator[tuple[str, str, str]]:
+    for (unknown, name), group in groupby(sorted(errors, key=_subject), _subject):
+        found = list(group)
+        yield from map(_problem, found[:NAMED])
+        if (more := len(found) - NAMED) > 0 and unknown:
+            yield f"{more:,} more", "are not parameters", "`gramophone run --help` lists the parameters"
+        elif more > 0:
+            yield name, f"has {more:,} more problems", "change it"
+
+
+def _subject(error: Any) -> tuple[bool, str]:
+    """Whether an error is of a name that nobody knows, and else of which parameter."""
+    unknown = error["type"] == "extra_forbidden"
+    return unknown, "" if unknown or not error["loc"] else str(error["loc"][0])
 
 
 def _problem(error: Any) -> tuple[str, str, str]:

@@ -17,17 +17,19 @@ from tasks.roots import shown as shown_uri
 
 PAIR_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 METHODS = ("optimise",)
+TEXTS = (
+    pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,
+    pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view,
+)  # fmt: skip
 
 
 def row_faults(table: pa.Table, base: Parameters, folder: str, max_cell_kb: int) -> Iterator[Fault]:
     """The faults of every row of a manifest in its schema; `folder` is what relative URIs are taken from."""
     yield from _pair_ids(table)
     yield from _uris(table, folder)
-    for name in ("method", "params"):
-        long = pc.greater(pc.binary_length(table[name]), max_cell_kb * 1_000)
-        yield from _where(
-            table, name, long, Reason.ROW_INVALID, f"is longer than {max_cell_kb:,} kB (max_cell_kb)", "shorten it"
-        )
+    for name in ("method", "params", "tags", *own_columns(table)):
+        why = f"is longer than {max_cell_kb:,} kB (max_cell_kb)"
+        yield from _where(table, name, _longer(table[name], max_cell_kb * 1_000), Reason.ROW_INVALID, why, "shorten it")
     for name in ("content_start", "style_start"):
         yield from _numbers(
             table, name, pc.less(table[name], 0.0), "is before the beginning", "use 0 or more, in seconds"
@@ -49,10 +51,39 @@ def row_faults(table: pa.Table, base: Parameters, folder: str, max_cell_kb: int)
     yield from _params(table, base, max_cell_kb)
 
 
+def own_columns(table: pa.Table) -> list[str]:
+    """The columns that are the user's own."""
+    return [name for name in table.column_names if name.startswith("x_")]
+
+
+def label(column: str) -> str:
+    """How a column is named in a fault: as it is, unless it is odd."""
+    return column if column.isprintable() and len(column) <= 80 else shown(column)
+
+
+def _longer(column: pa.ChunkedArray, most: int) -> Any:
+    """Where a cell holds more bytes of text than that, a list, a map or a struct all in all."""
+    if pa.types.is_nested(column.type):
+        return pa.array([_text_bytes(cell) > most for cell in column.to_pylist()], pa.bool_())
+    if not any(is_text(column.type) for is_text in TEXTS):
+        return pa.nulls(len(column), pa.bool_())
+    return pc.greater(pc.binary_length(column.cast(pa.large_binary())), most)
+
+
+def _text_bytes(cell: Any) -> int:
+    if isinstance(cell, str):
+        return len(cell.encode())
+    if isinstance(cell, bytes):
+        return len(cell)
+    if isinstance(cell, dict):
+        return sum(map(_text_bytes, cell.values()))
+    return sum(map(_text_bytes, cell)) if isinstance(cell, list | tuple) else 0
+
+
 def _where(table: pa.Table, column: str, mask: Any, reason: Reason, why: str, remedy: str) -> Iterator[Fault]:
     """A fault for every row in which `mask` is true."""
     for row in pc.indices_nonzero(pc.fill_null(mask, False)).to_pylist():
-        yield Fault(row, column, shown(table[column][row].as_py()), reason, why, remedy)
+        yield Fault(row, label(column), shown(table[column][row].as_py()), reason, why, remedy)
 
 
 def _numbers(table: pa.Table, name: str, mask: Any, why: str, remedy: str) -> Iterator[Fault]:

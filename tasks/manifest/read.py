@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.manifest.check import METHODS, PAIR_ID, row_faults
+from tasks.manifest.check import METHODS, PAIR_ID, label, own_columns, row_faults
 from tasks.manifest.parquet import Room, open_parquet, plain, tables
 from tasks.overrides import ParamsInvalid, resolve
 from tasks.records import schema
@@ -81,7 +81,7 @@ def manifest_of(uri: str, folder: str, sha256: str, table: pa.Table, base: Param
     manifest = Manifest(uri, folder, sha256, _absolute(table, folder))
     for fault in row_faults(manifest.table, base, folder, max_cell_kb):
         manifest.faults.setdefault(fault.row, []).append(fault)
-    manifest.table = _without_secrets(manifest)
+    manifest.table = _without_refused(manifest)
     return manifest
 
 
@@ -193,25 +193,26 @@ def _absolute(table: pa.Table, base: str) -> pa.Table:
     return table
 
 
-def _without_secrets(manifest: Manifest) -> pa.Table:
-    """The rows without the passwords in cells that were refused: those that are taken can hold none.
+def _without_refused(manifest: Manifest) -> pa.Table:
+    """The rows without what was refused and would be copied into runs and rows: passwords, and what is too long.
 
     What is no name is none: it would be told as the pair's. Its row is, and its fault quotes it.
     """
     table, faults = manifest.table, manifest.all_faults()
-    for name in ("pair_id", "method", "params"):
-        if rows := {fault.row for fault in faults if fault.column == name}:
+    for name in ("pair_id", "method", "params", "tags", *own_columns(table)):
+        if rows := {fault.row for fault in faults if fault.column == label(name)}:
             cells = table[name].to_pylist()
-            kept = [_kept(name, text) if text is not None and row in rows else text for row, text in enumerate(cells)]
-            table = table.set_column(table.column_names.index(name), name, pa.array(kept, pa.string()))
+            kept = [_kept(name, cell) if cell is not None and row in rows else cell for row, cell in enumerate(cells)]
+            column = pa.array(kept, table.schema.field(name).type)
+            table = table.set_column(table.column_names.index(name), name, column)
     return table
 
 
-def _kept(name: str, refused: str) -> str | None:
+def _kept(name: str, refused: Any) -> str | None:
     """What stays of a cell that was refused."""
     if name == "pair_id":
         return refused if re.fullmatch(PAIR_ID, refused) else None
-    return bare(refused)
+    return bare(refused) if name in ("method", "params") else None
 
 
 def _pair(number: int, row: dict[str, Any], base: Parameters, faults: tuple[Fault, ...]) -> Pair:

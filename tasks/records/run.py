@@ -35,7 +35,7 @@ class Options(Form):
     max_manifest_mb: int = Field(
         2_000, ge=1, le=1_000_000, description="largest manifest, as it is stored and once it is decoded, MB"
     )
-    max_rows: int = Field(10_000_000, ge=1, le=1_000_000_000, description="most rows of a manifest")
+    max_rows: int = Field(1_000_000, ge=1, le=1_000_000_000, description="most rows of a manifest")
     max_cell_kb: int = Field(64, ge=1, le=1_000_000, description="longest text in a cell of a manifest, kB")
     max_failures: NumberOrShare = Field("", description="stop when more pairs failed than N or P%; empty: never")
     max_attempts: int = Field(

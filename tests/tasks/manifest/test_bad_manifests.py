@@ -354,8 +354,36 @@ def test_limits_are_parameters(place, limit, given, words):
         read(place(given), **limit)
 
 
-def test_the_longest_text_of_a_cell_is_a_parameter(place):
-    uri = place(file_of(columns(params=['{"seed": 1' + " " * 2_000 + "}"])))
-    [fault] = read(uri, max_cell_kb=2).all_faults()
-    assert fault.why == "is longer than 2 kB (max_cell_kb)"
-    assert read(uri).all_faults() == []
+LONG = "x" * 2_001
+TAGS = pa.map_(pa.string(), pa.string())
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("params", pa.array(['{"seed": 1' + " " * 2_000 + "}"])),
+        ("method", pa.array([LONG])),
+        ("tags", pa.array([[("mood", LONG)]], TAGS)),
+        ("tags", pa.array([[(LONG, "calm")]], TAGS)),
+        ("tags", pa.array([[(f"{n}", "x" * 300) for n in range(9)]], TAGS)),
+        ("x_note", pa.array([LONG])),
+        ("x_note", pa.array([LONG]).cast(pa.large_string())),
+        ("x_note", pa.array([LONG]).cast(pa.string_view())),
+        ("x_note", pa.array([LONG.encode()])),
+        ("x_note", pa.array([{"a": ["x" * 1_000, "x" * 1_001]}])),
+    ],
+)
+def test_the_longest_text_of_a_cell_is_a_parameter_and_a_longer_one_is_not_copied(place, name, cell):
+    uri = place(file_of(columns(**{name: cell})))
+    found = read(uri, max_cell_kb=2)
+    [fault, *_] = found.all_faults()
+    assert (fault.row, fault.column, fault.why) == (0, name, "is longer than 2 kB (max_cell_kb)")
+    assert found.table[name].to_pylist()[0] is None or name in ("params", "method")
+    assert not [fault for fault in read(uri).all_faults() if "longer" in fault.why]
+
+
+def test_columns_of_ones_own_may_have_any_name_and_any_type(place):
+    others = {"x_\x1b[31m": ["x" * 3_000], "x_number": [1.5], "x_when": pa.array([0], pa.timestamp("s")), "x_": [None]}
+    [fault] = read(place(file_of(columns(**others))), max_cell_kb=2).all_faults()
+    assert "x1b" in fault.column
+    assert fault.sentence().isprintable()

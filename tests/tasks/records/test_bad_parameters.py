@@ -102,6 +102,17 @@ def test_what_is_no_parameters_fails_its_row_alone(faults, name):
     assert len(error.message) < 400
 
 
+def test_of_many_problems_some_are_named_and_the_others_counted(faults):
+    message = faults(json.dumps({f"k{number}": 1 for number in range(3_000)} | {"seed": -1})).error().message
+    assert "seed -1" in message
+    assert "k4: is not a parameter" in message
+    assert "2,995 more: are not parameters; `gramophone run --help` lists the parameters" in message
+    assert len(message) < 1_000
+    message = faults(json.dumps({"widths": ["a"] * 5_000})).error().message
+    assert "widths: has 4,996 more problems" in message
+    assert len(message) < 1_000
+
+
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_only_looks_odd_is_taken(faults, name):
     assert faults(json.dumps(RIGHT[name])).error() is None
