@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import click
 
-from flows.cli import show
+from flows.cli import output, show
 from flows.cli.options import json_option
 from flows.config import FIELDS, kind_of, parsed, settle
 from tasks.records.reasons import UsageError
@@ -58,18 +58,14 @@ def build(
     **slices: float | None,
 ) -> None:
     """Build a manifest from the audio below CONTENT_DIR and STYLE_DIR."""
-    import pyarrow.parquet as pq
-
     from tasks.manifest.build import build as table_of
     from tasks.manifest.sweep import choices
+    from tasks.results import parquet_bytes
 
-    if out.exists() and not overwrite:
-        raise UsageError(f"{out} is there already; choose another name, or say --overwrite.")
-    if not out.parent.is_dir():
-        raise UsageError(f"{out.parent} is not a folder.")
+    output.check(out, overwrite)
     chosen = choices([_sweep(text) for text in sweeps], settle({}).parameters)
     table = table_of(content_dir, style_dir, pairing, out, slices, chosen)
-    pq.write_table(table, out, write_page_checksum=True)
+    output.write(out, parquet_bytes(table))
     click.echo(f"{out}: {table.num_rows} pairs; next: gramophone manifest validate {out} --probe")
 
 

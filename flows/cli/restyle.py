@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from flows.cli import show
+from flows.cli import output, show
 from flows.cli.options import json_option, parameter_options
 from flows.config import settle
 from tasks.records.reasons import UsageError
@@ -46,10 +46,7 @@ def restyle(
     """Restyle one track: CONTENT in the texture of STYLE."""
     if out.suffix.lower() not in FORMATS:
         raise UsageError(f"{out}: the name must end in {', '.join(FORMATS)}.")
-    if out.exists() and not overwrite:
-        raise UsageError(f"{out} is there already; choose another name, or say --overwrite.")
-    if not out.parent.is_dir():
-        raise UsageError(f"{out.parent} is not a folder.")
+    output.check(out, overwrite)
     given = settle({**flags, "audio_format": FORMATS[out.suffix.lower()]})
     from tasks.computing import set_up
     from tasks.records.pair import Input
@@ -67,7 +64,7 @@ def restyle(
     )
     with show.Meter(total, "evaluations, at most") as meter:
         restyled = restyle_files(inputs, params, device, lambda stage, done: meter.advance(done, stage))
-    out.write_bytes(restyled.data)
+    output.write(out, restyled.data)
     values = {name: restyled.values[name] for name in SHOWN}
     if as_json:
         show.as_json({"out": str(out), **values})

@@ -132,6 +132,41 @@ def test_a_broken_file_is_told_in_one_line(desk):
     assert not (desk.folder / "none.flac").exists()
 
 
+FULL = """
+import os, resource, sys
+from flows.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # no file grows further, as on a disk that is full
+if sys.argv[1] == "nobody" and os.geteuid() == 0:
+    os.setuid(65534)
+sys.argv = ["gramophone", *sys.argv[2:]]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "command", ["manifest build tunes-of-few tunes-of-few -o few.parquet", "restyle a.wav a.wav -o a.flac"]
+)
+def test_an_output_for_which_there_is_no_room_ends_with_4_and_the_old_one_is_as_it_was(desk, command):
+    (desk.folder / "tunes-of-few").mkdir(exist_ok=True)
+    desk.clip("tunes-of-few/a")
+    desk.clip("a")
+    out = desk.folder / command.split()[-1]
+    out.write_bytes(b"old")
+    before = set(desk.folder.iterdir())
+    arguments = [sys.executable, "-c", FULL, "somebody", *command.split(), "--overwrite"]
+    done = subprocess.run(arguments, cwd=desk.folder, env=desk.environment, capture_output=True, text=True)
+    assert done.returncode == 4, done.stderr
+    assert f"there is no room for 'file://{out}'" in done.stderr
+    assert out.read_bytes() == b"old"
+    assert set(desk.folder.iterdir()) == before
+
+
+def test_a_folder_that_may_not_be_written_to_is_said_before_anything_is_computed(desk):
+    arguments = [sys.executable, "-c", FULL, "nobody", *["restyle", "none.wav", "none.wav", "-o", "/a.flac"]]
+    done = subprocess.run(arguments, cwd="/", env=desk.environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "error: / may not be written to; choose another folder.\n")
+
+
 def test_a_manifest_is_built_of_two_folders_and_validated(desk):
     for folder, kinds in (("tunes", ["pluck", "flute"]), ("textures", ["drums", "bells"])):
         (desk.folder / folder).mkdir()
