@@ -74,7 +74,16 @@ def bucket(s3_server):
 def planted(tmp_path_factory):
     """An environment that holds secrets wherever it can, and logs all that anybody says."""
     profile = tmp_path_factory.mktemp("aws") / "credentials"
-    profile.write_text(f"[night]\naws_access_key_id = nobody\naws_secret_access_key = {PLANTED['profile']}\n")
+    nobody, real = (
+        ("nobody", PLANTED["profile"]),
+        (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]),
+    )
+    profile.write_text(
+        "".join(
+            f"[{name}]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
+            for name, (key, secret) in (("night", nobody), ("real", real))
+        )
+    )
     return {
         "AWS_SHARED_CREDENTIALS_FILE": str(profile),
         "AWS_PROFILE": "night",
@@ -89,11 +98,24 @@ def planted(tmp_path_factory):
     }
 
 
+@pytest.fixture(scope="module", params=["environment", "profile"])
+def key_in(request):
+    """Where the key is that opens the bucket: what the environment holds wins over any profile."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def said(bucket, planted, desk):
+def root(bucket, key_in):
+    return join(bucket, f"root-{key_in}")
+
+
+@pytest.fixture(scope="module")
+def said(bucket, root, key_in, planted, desk):
     """What a run with all of it said."""
-    arguments = [join(bucket, "manifest.parquet"), "--root", join(bucket, "root")]
-    return desk.type("run", *arguments, **planted)
+    if key_in == "profile":
+        desk = Desk(desk.folder, {n: value for n, value in desk.environment.items() if not n.startswith("AWS_")})
+        planted = planted | {"AWS_PROFILE": "real"}
+    return desk.type("run", join(bucket, "manifest.parquet"), "--root", root, **planted)
 
 
 def test_the_run_computes_what_is_fine_and_refuses_the_rest(said):
@@ -106,9 +128,8 @@ def test_nothing_that_the_run_said_holds_a_secret(said):
     assert found_in(said.out + said.err) == []
 
 
-def test_nothing_that_the_run_wrote_holds_a_secret(said, bucket):
-    root, looked_at = join(bucket, "root"), set()
-    store = open_store(root)
+def test_nothing_that_the_run_wrote_holds_a_secret(said, root):
+    store, looked_at = open_store(root), set()
     for uri, _ in store.list(root):
         data = store.read(uri).data
         told = pd.read_parquet(io.BytesIO(data)).to_json().encode() if uri.endswith(".parquet") else b""
