@@ -134,6 +134,7 @@ def test_a_broken_file_is_told_in_one_line(desk):
 
 FULL = """
 import os, resource, sys
+import flows.cli.restyle  # while we may still read it
 from flows.cli import main
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # no file grows further, as on a disk that is full
 if sys.argv[1] == "nobody" and os.geteuid() == 0:
