@@ -8,6 +8,7 @@ from tasks.records import schema
 from tasks.records.pair import Attempt, Pair
 from tasks.records.parameters import ALGORITHM_VERSION
 from tasks.records.reasons import PairError, Reason
+from tasks.transfer.settings import SettingsError
 
 _DESCRIPTION = (*schema.AUDIO_COLUMNS, *schema.QUALITY_COLUMNS)
 COPIED = (*(c.name for c in _DESCRIPTION), "curves_uri", "evaluations", "stop_reason")
@@ -40,17 +41,26 @@ def of_pair(pair: Pair) -> dict[str, Any]:
 
 
 def failed(pair: Pair, error: BaseException, started_at: datetime | None = None) -> Attempt:
-    """The attempt of a pair that could not be done: a PairError gives its reason, anything else is `bug`."""
-    now = datetime.now(UTC)
+    """The attempt of a pair that could not be done, with the reason of `told`."""
+    now, why = datetime.now(UTC), told(error)
     values = of_pair(pair) | {
         "status": "failed",
-        "reason": str(error.reason if isinstance(error, PairError) else Reason.BUG),
+        "reason": str(why.reason),
         "error_type": type(error.__cause__ or error).__name__,
-        "message": error.message if isinstance(error, PairError) else f"{type(error).__name__}: {error}",
+        "message": why.message,
         "started_at": started_at or now,
         "finished_at": now,
     }
     return Attempt(pair.manifest_row, values)
+
+
+def told(error: BaseException) -> PairError:
+    """An error as a reason and a sentence: what is neither of a pair nor of its settings is a `bug`."""
+    if isinstance(error, PairError):
+        return error
+    if isinstance(error, SettingsError):
+        return PairError(Reason.PARAMS_INVALID, str(error))
+    return PairError(Reason.BUG, f"{type(error).__name__}: {error}")
 
 
 def served_by(row: Mapping[str, Any]) -> str:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import torch
 
+from tasks.attempts import told
 from tasks.decoding import DecodePool
 from tasks.records.pair import Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.roots import Roots, place
 from tasks.stylise import Restyled, Track, load, transfer_track, write
 from tasks.transfer.pipeline import Step
+from tasks.transfer.settings import SettingsError
 from tasks.worker import devices
 
 
@@ -27,6 +29,8 @@ def restyle_files(
     pair = Pair(0, None, files, "optimise", params)
     try:
         loaded = load(pair, roots, pool)
+    except SettingsError as error:
+        raise told(error) from error
     finally:
         pool.close()
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from tasks.attempts import told
 from tasks.audio import AudioInfo
 from tasks.decoding import DecodePool
 from tasks.manifest.read import Manifest
@@ -146,7 +147,7 @@ def _probed(uri: str, roots: Roots, options: Options, decoders: DecodePool) -> A
     except PairError as error:
         return error
     except Exception as error:  # one input fails alone, whatever it is
-        return PairError(Reason.BUG, f"cannot be probed: {type(error).__name__}: {error}")
+        return told(error)
 
 
 def _unusable(

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from tasks.records.form import Form
 from tasks.roots import bare
+from tasks.transfer.settings import check_bank
 
 ALGORITHM_VERSION = 4
 """Part of every pair_key: raised when the same inputs and parameters would give another output."""
@@ -143,6 +144,8 @@ class Parameters(Form):
             raise ValueError(f"overlap_seconds {self.overlap_seconds:g} is more than a fifth of segment_seconds")
         if self.features == "conv" and len(self.widths) != 1:
             raise ValueError("features 'conv' takes one width: set widths to (11,) as published")
+        if self.features == "conv" and self.n_fft:  # left to the content's rate, it is checked when that is known
+            check_bank(self.filters, self.widths[0], self.n_fft)
         if self.vgg_sha256 and not self.vgg_weights:
             raise ValueError("vgg_sha256 is the digest of a file: name it in vgg_weights")
         return self

@@ -7,12 +7,13 @@ import pytest
 import soundfile
 import torch
 
-from tasks import attempts, stylise
+from tasks import attempts, single, stylise
 from tasks.clips import synthesise
 from tasks.decoding import DecodePool
 from tasks.layout import Layout
 from tasks.overrides import checked
 from tasks.records.pair import Input, Pair
+from tasks.records.reasons import PairError, Reason
 from tasks.records.run import Options, RunRecord
 from tasks.roots import Roots
 from tasks.store import open_store
@@ -87,6 +88,26 @@ def test_every_pair_ends_in_one_attempt_with_its_audio_stored(stylist, folder, s
         blob = open_store(store_root).read(values[row]["audio_uri"])
         assert blob.sha256 == values[row]["audio_sha256"]
         assert blob.sha256[:12] in values[row]["audio_uri"]
+
+
+WIDE = {"features": "conv", "widths": [256], "filters": 16_384, "n_fft": 0, "hop_length": 0}
+
+
+def test_a_bank_that_only_the_contents_rate_makes_too_large_fails_its_pair_alone(stylist, folder):
+    made, emitted = stylist()
+    made.stylise([pair(folder, 0), pair(folder, 1, **WIDE)])
+    values = by_row(emitted)
+    assert [values[row]["status"] for row in (0, 1)] == ["ok", "failed"]
+    assert values[1]["reason"] == "params_invalid"
+    assert "with an n_fft of 1,024; at most 2,000 MB: lower filters, widths or n_fft" in values[1]["message"]
+    with pytest.raises(PairError, match="lower filters") as caught:
+        single.restyle_files(
+            [Input("content", f"{folder}/a.wav"), Input("style", f"{folder}/s.wav")],
+            checked(QUICK | WIDE),
+            "cpu",
+            print,
+        )
+    assert caught.value.reason is Reason.PARAMS_INVALID
 
 
 def test_the_written_audio_is_as_long_and_as_loud_as_the_content(stylist, folder):

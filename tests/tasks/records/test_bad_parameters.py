@@ -12,6 +12,7 @@ from tasks.manifest import read_manifest
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import Reason, UsageError
 from tasks.store import open_store
+from tasks.transfer.spectrogram import window_of
 
 FINITE = [name for name, field in Parameters.model_fields.items() if field.annotation is float]
 WRONG = {  # number and name: the parameters of a row, the one that is named, words of the message
@@ -28,6 +29,11 @@ WRONG = {  # number and name: the parameters of a row, the one that is named, wo
     "8 a window of one sample": ({"n_fft": 1}, "n_fft 1", "should be"),
     "9 a million filters": ({"filters": 10**6}, "filters 1000000", "less than or equal to 16384"),
     "9 wide patches": ({"widths": [10**6]}, "widths.0 1000000", "less than or equal to 256"),
+    "9 a bank that no memory holds": (
+        {"features": "conv", "widths": [256], "filters": 16_384, "n_fft": 32_768},
+        "16,384 filters, 256 frames wide",
+        "take 274,895 MB with an n_fft of 32,768; at most 2,000 MB: lower filters, widths or n_fft",
+    ),
     "10 a learning rate": ({"learning_rate": 1e9}, "learning_rate", "is not a parameter"),
     "11 a seed beyond 63 bits": ({"seed": 2**63}, f"seed {2**63}", "less than"),
     "11 a seed that is no whole number": ({"seed": 1.5}, "seed 1.5", "valid integer"),
@@ -53,6 +59,10 @@ RIGHT = {  # what only looks odd
     "3 the window of the content's rate": {"n_fft": 0},
     "4 a window that is no power of two": {"n_fft": 1_000},
     "5 the step of the window": {"n_fft": 1_024, "hop_length": 0},
+}
+RIGHT |= {
+    f"9 the published bank at {rate} Hz": {"features": "conv", "widths": [11], "n_fft": window_of(rate)}
+    for rate in (8_000, 44_100, 192_000)
 }
 RUN = {  # options of a run: flag, words of the message
     "12 no pairs in a shard": ({"shard_pairs": 0}, "shard_pairs 0: input should be greater than or equal to 1"),
