@@ -112,12 +112,14 @@ class _Reader:
 
     def read(self, given: Input, **wanted: Any) -> tuple[Input, Clip]:
         """An input with its digest, and its sound."""
-        blob = _told(f"{given.role}: ", partial(self._fetch, given))
         wanted |= {"start": given.start, "seconds": given.seconds, "max_seconds": self.params.max_seconds}
         wanted |= {"max_channels": self.options.max_channels}
         # Twice, and the worker is not taken for one that hangs.
         wanted |= {"time_limit": self.options.timeout_seconds / 3}
-        clip = _told(f"{given.role} {given.uri} ", partial(self.pool.decode, blob.data, **wanted))
+        blob, clip = _fetched_and_decoded(
+            lambda: _told(f"{given.role}: ", partial(self._fetch, given)),
+            lambda data: _told(f"{given.role} {given.uri} ", partial(self.pool.decode, data, **wanted)),
+        )
         return replace(given, etag=blob.etag, sha256=blob.sha256), clip
 
     def _fetch(self, given: Input) -> Blob:
@@ -130,6 +132,19 @@ class _Reader:
             raise PairError(
                 error.reason, f"{error.message} (max_input_mb {most:,}); compress it to FLAC, or cut it"
             ) from error
+
+
+def _fetched_and_decoded(fetch: Callable[[], Blob], decode: Callable[[bytes], Clip]) -> tuple[Blob, Clip]:
+    """An object and its sound. One without a checksum of its own may come damaged, which nothing but its decoder can
+    tell: it is fetched once more, and fails where it comes as it came."""
+    blob = fetch()
+    try:
+        return blob, decode(blob.data)
+    except PairError as error:
+        again = fetch() if error.reason is Reason.DECODE_ERROR else blob
+        if again.sha256 == blob.sha256:
+            raise
+    return again, decode(again.data)
 
 
 def _check_length(clip: Clip, settings: Settings) -> None:
