@@ -5,10 +5,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import click
 import pandas as pd
 
-from flows.cli.show import Meter
+from flows.cli.show import Meter, say
 from flows.deadline import Deadline
 from flows.local_server import prefect_api
 from flows.session import SECONDS_AFTER_VERDICT, Session, hosting
@@ -34,7 +33,7 @@ def run_hosted(
         deadline.arm(SECONDS_AFTER_VERDICT, end.exit_code)
 
     def before_leaving() -> None:
-        click.echo("the Prefect API does not answer; leaving with the verdict of the results", err=True)
+        say("the Prefect API does not answer; leaving with the verdict of the results")
         _show(tell, *verdicts[0])
 
     deadline = Deadline(before_leaving)
@@ -44,7 +43,7 @@ def run_hosted(
         on_work=lambda stage, rows: meter.note(f"{stage}, {len(rows)} pairs in hand"),
         on_verdict=on_verdict,
         on_fault=_tell_fault,
-        on_signal=lambda: click.echo("\nstopping: what is done is committed, the rest waits for `rerun`", err=True),
+        on_signal=lambda: say("\nstopping: what is done is committed, the rest waits for `rerun`"),
     )
     failure: BaseException | None = None
     with prefect_api(), hosting(session), meter:
@@ -72,7 +71,7 @@ def _show(tell: Callable[[EndRecord, pd.DataFrame], None], end: EndRecord, frame
 
 def _tell_fault(error: Exception) -> None:
     why = f"{error.message} ({error.reason})" if isinstance(error, PairError) else str(error)
-    click.echo(f"a shard could not be committed, its pairs are left: {why}", err=True)
+    say(f"a shard could not be committed, its pairs are left: {why}")
 
 
 def _failure_of(state: Any) -> BaseException:

@@ -45,14 +45,15 @@ def columns(described: Iterable[Column]) -> str:
 def reasons() -> str:
     rows = [
         f"| `{reason}` | {'no, unless something changes' if policy.permanent else 'yes'} "
-        f"| {'yes' if policy.counted else 'no'} | {policy.remedy.format(run='RUN_ID', reason=reason)} |"
+        f"| {'yes' if policy.counted else 'no'} | {policy.within} "
+        f"| {policy.remedy.format(run='RUN_ID', reason=reason)} |"
         for reason, policy in POLICIES.items()
     ]
     return "\n".join(
         [
             "",
-            "| reason | may a rerun help? | does it count as an attempt? | what to do |",
-            "|---|---|---|---|",
+            "| reason | may a rerun help? | does it count as an attempt? | tried within a run | what to do |",
+            "|---|---|---|---|---|",
             *rows,
             "",
         ]

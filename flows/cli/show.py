@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +40,12 @@ def cell(value: Any) -> str:
 def printable(text: str) -> str:
     """Control characters and marks of direction spelled out; lines stay lines."""
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def say(text: str) -> None:
+    """A line on stderr, whether somebody still reads it or not: a run goes on without."""
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 def as_json(value: Any) -> None:
@@ -99,4 +106,4 @@ class Meter:
             self._bar.update(self._task, total=self._total, completed=self._done, note=note)
         elif time.monotonic() - self._said >= LINE_EVERY_SECONDS:
             self._said = time.monotonic()
-            click.echo(f"{self._what} {self._done}/{self._total} {note}".rstrip(), err=True)
+            say(f"{self._what} {self._done}/{self._total} {note}".rstrip())

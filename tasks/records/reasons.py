@@ -36,21 +36,26 @@ class Policy:
 
     `permanent`: it repeats itself while neither inputs, parameters nor code change. `counted`: it counts toward the
     attempts of a pair, after which reruns leave it alone; what storage, the machine or a person has done does not.
+    `within`: what the run has tried by itself before the pair failed.
     """
 
     permanent: bool
     counted: bool
     remedy: str
+    within: str = "once"
 
 
 _MEND_INPUT = "mend the input, then `gramophone rerun {run}`"
 _MEND_ROW = "mend the row, then `gramophone rerun {run} --manifest MENDED`"
 _AGAIN = "`gramophone rerun {run} --reason {reason}`"
+_ALONE = "halves of the batch, in the end twice alone, each with a new worker"
 _PERMANENT, _PASSING = True, False
 _COUNTED, _FREE = True, False
 
 POLICIES: dict[Reason, Policy] = {
-    Reason.ROW_INVALID: Policy(_PERMANENT, _FREE, _MEND_ROW),
+    Reason.ROW_INVALID: Policy(
+        _PERMANENT, _FREE, f"{_MEND_ROW}, which goes by pair_id; where that was wrong, `gramophone run MENDED`"
+    ),
     Reason.PARAMS_INVALID: Policy(
         _PERMANENT,
         _FREE,
@@ -60,7 +65,7 @@ POLICIES: dict[Reason, Policy] = {
     Reason.INPUT_FORBIDDEN: Policy(_PERMANENT, _FREE, "allow its place with `--allow URI`, or mend the row"),
     Reason.INPUT_CHANGED: Policy(_PASSING, _FREE, _AGAIN),
     Reason.INPUT_UNSUPPORTED: Policy(_PERMANENT, _COUNTED, _MEND_INPUT),
-    Reason.DECODE_ERROR: Policy(_PERMANENT, _COUNTED, _MEND_INPUT),
+    Reason.DECODE_ERROR: Policy(_PERMANENT, _COUNTED, _MEND_INPUT, "read twice, decoded again if it came otherwise"),
     Reason.INPUT_SILENT: Policy(_PERMANENT, _COUNTED, _MEND_INPUT),
     Reason.INPUT_TOO_SHORT: Policy(_PERMANENT, _COUNTED, _MEND_INPUT),
     Reason.INPUT_TOO_LONG: Policy(
@@ -72,14 +77,19 @@ POLICIES: dict[Reason, Policy] = {
         _PERMANENT, _FREE, "mend the file of weights or its digest, then `gramophone rerun {run}`"
     ),
     Reason.DIVERGED: Policy(_PERMANENT, _COUNTED, "`gramophone rerun {run} --reason diverged --set optimiser=adam`"),
-    Reason.OOM: Policy(_PASSING, _COUNTED, "`gramophone rerun {run} --reason oom` on a larger device"),
-    Reason.TIMEOUT: Policy(_PASSING, _COUNTED, _AGAIN),
-    Reason.WORKER_LOST: Policy(_PASSING, _COUNTED, _AGAIN),  # a pair has it only where it was alone, and twice
-    Reason.STORAGE: Policy(_PASSING, _FREE, _AGAIN),
+    Reason.OOM: Policy(
+        _PASSING,
+        _COUNTED,
+        "`gramophone rerun {run} --reason oom` on a larger device",
+        "halves of the batch, down to it alone",
+    ),
+    Reason.TIMEOUT: Policy(_PASSING, _COUNTED, _AGAIN, _ALONE),
+    Reason.WORKER_LOST: Policy(_PASSING, _COUNTED, _AGAIN, _ALONE),
+    Reason.STORAGE: Policy(_PASSING, _FREE, _AGAIN, "six times, with pauses from 0.3 to 20 s that vary at random"),
     Reason.DISK_FULL: Policy(_PASSING, _FREE, f"make room, then {_AGAIN}"),
-    Reason.PREEMPTED: Policy(_PASSING, _FREE, _AGAIN),
-    Reason.CANCELLED: Policy(_PASSING, _FREE, _AGAIN),
-    Reason.LOST: Policy(_PASSING, _FREE, _AGAIN),
+    Reason.PREEMPTED: Policy(_PASSING, _FREE, _AGAIN, "not at all"),
+    Reason.CANCELLED: Policy(_PASSING, _FREE, _AGAIN, "not at all"),
+    Reason.LOST: Policy(_PASSING, _FREE, _AGAIN, "not at all"),
     Reason.BUG: Policy(_PERMANENT, _COUNTED, "report it with the message; rerun after an upgrade, or with --force"),
 }
 

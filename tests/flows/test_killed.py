@@ -134,6 +134,8 @@ def test_a_signalled_run_commits_what_is_done_and_leaves_the_rest_to_a_rerun(des
     root = f"signalled-{reason}"
     flow = desk.start("run", manifest, "--root", root, **SLOW)
     wait_for(lambda: committed(desk.folder / root) or flow.poll() is not None, "a committed shard")
+    if reason == "cancelled":
+        flow.stderr.close()  # as `2>&1 | head` does: nobody hears what it says about stopping
     flow.send_signal(number)
     sent = time.monotonic()
     out, err = flow.communicate(timeout=60)
