@@ -26,6 +26,7 @@ class Fault(StrEnum):
     ERROR_503 = "error-503"
     SKEW_403 = "skew-403"
     DENIED_403 = "denied-403"
+    ARCHIVED_403 = "archived-403"
     RESET = "reset"  # not forwarded
     HANG = "hang"  # not forwarded
     CUT_BODY = "cut-body"  # the length promises more than comes
@@ -40,6 +41,7 @@ ERRORS = {
     Fault.ERROR_503: ("503 Service Unavailable", "SlowDown"),
     Fault.SKEW_403: ("403 Forbidden", "RequestTimeTooSkewed"),
     Fault.DENIED_403: ("403 Forbidden", "AccessDenied"),
+    Fault.ARCHIVED_403: ("403 Forbidden", "InvalidObjectState"),
 }
 
 

@@ -8,9 +8,15 @@ import asyncio
 import hashlib
 import logging
 import os
+import pkgutil
 from collections.abc import Awaitable, Callable, Iterator
+from types import ModuleType
 from typing import Any, TypeVar
 
+import aiobotocore
+import aiohttp
+import botocore
+import fsspec
 import s3fs
 from aiobotocore.httpsession import AIOHTTPSession
 from botocore.exceptions import (
@@ -28,7 +34,7 @@ from pydantic import ValidationError
 
 from tasks.records.reasons import PairError, Reason, UsageError
 from tasks.records.run import Connection
-from tasks.roots import Roots, shown
+from tasks.roots import Roots, bare, shown
 from tasks.store.base import AlreadyExists, Stat, Store
 
 T = TypeVar("T")
@@ -42,19 +48,39 @@ PASSING_CODES = {
     "ConditionalRequestConflict", "Throttling", "ThrottlingException", "RequestLimitExceeded", "BadDigest",
     "IncompleteBody", "XAmzContentSHA256Mismatch", "ExpiredToken", "RequestExpired",
 }  # fmt: skip
-# Below INFO they log access keys and session tokens.
-for _name in ("botocore", "aiobotocore", "s3fs", "aiohttp", "fsspec"):
-    logging.getLogger(_name).setLevel(max(logging.INFO, logging.getLogger(_name).level))
-
 PASSING_STATUS = {408, 409, 425, 429, 500, 502, 503, 504}
 
 
+class _FromInfoOn(logging.Filter):
+    """Below INFO they log access keys and session tokens, whoever turns that on."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.INFO
+
+
+def _hush(package: ModuleType) -> None:
+    """A filter for each logger of a package, also of modules to come: a logger's filters do not see its children's."""
+    name, hushed = package.__name__, _FromInfoOn()
+    modules = (module.name for module in pkgutil.iter_modules(package.__path__, f"{name}."))
+    known = (known for known in list(logging.root.manager.loggerDict) if known.startswith(f"{name}."))
+    for logger in map(logging.getLogger, {name, *modules, *known}):
+        logger.addFilter(hushed)
+    logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger(name).level))  # saves the words
+
+
+for _package in (botocore, aiobotocore, s3fs, aiohttp, fsspec):
+    _hush(_package)
+
+
 class S3Fault(OSError):
-    """A request that failed: its code in S3's words, and whether the same request may succeed in a moment."""
+    """A request that failed: its code in S3's words, and whether the same request may succeed in a moment.
+
+    What the libraries say may quote the request's URL, and that the endpoint's password.
+    """
 
     def __init__(self, code: str, why: str, passing: bool) -> None:
-        super().__init__(why)
-        self.code, self.why, self.passing = code, why, passing
+        super().__init__(bare(why))
+        self.code, self.why, self.passing = code, bare(why), passing
 
 
 class _OneTry(AIOHTTPSession):  # type: ignore[misc]
@@ -210,7 +236,7 @@ class S3Store(Store):
     def _fault(self, uri: str, error: OSError, writing: bool) -> PairError:
         name, bucket = shown(uri), _split(uri)[0]
         if not isinstance(error, S3Fault):
-            return PairError(Reason.STORAGE, f"{name}: {error}")
+            return PairError(Reason.STORAGE, f"{name}: {bare(str(error))}")
         if error.code == "NoCredentials":
             return PairError(
                 Reason.STORAGE,
@@ -231,6 +257,11 @@ class S3Store(Store):
             what = "written or listed" if writing else "read"
             reason = Reason.STORAGE if writing else Reason.INPUT_FORBIDDEN
             return PairError(reason, f"{name} may not be {what} by these credentials ({error.code}: {error.why})")
+        if not writing and error.code == "InvalidObjectState":
+            return PairError(
+                Reason.INPUT_UNSUPPORTED,
+                f"{name} is archived, where it cannot be read; restore it first, then rerun with --force",
+            )
         if not writing and error.code == DAMAGED:
             return PairError(
                 Reason.DECODE_ERROR, f"{name} is damaged in its bucket: {error.why}, however often it is read"

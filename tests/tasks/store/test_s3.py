@@ -1,7 +1,6 @@
 """Buckets: faults on the way, versions, refusals; through a proxy that breaks things for real."""
 
 import hashlib
-import logging
 import os
 import secrets
 
@@ -215,6 +214,52 @@ def test_missing_credentials_name_where_they_are_looked_for(uri):
     assert done.stdout.startswith("storage no credentials")
 
 
-def test_the_loggers_that_tell_credentials_are_quiet_below_info():
-    for name in ("botocore", "aiobotocore", "s3fs"):
-        assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
+@pytest.mark.parametrize("secret", ["http://me:canary-61@127.0.0.1:9", "http://127.0.0.1:9?X-Amz-Signature=canary-61"])
+def test_what_goes_wrong_with_an_endpoint_is_told_without_its_password_or_signature(monkeypatch, secret):
+    """As AWS's own variable names it; --s3-endpoint refuses such a one."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", secret)
+    for operation in (s3.S3Store().read, lambda uri: s3.S3Store().create(uri, b"x")):
+        error = refusal(lambda operation=operation: operation("s3://bucket/a"))
+        assert error.reason is Reason.STORAGE
+        assert "canary-61" not in error.message
+
+
+@pytest.mark.parametrize("text", ['at "http://me:canary-61@s3.example.org/b?c"', "s3://b/k?X-Amz-Signature=canary-61"])
+def test_a_fault_in_the_libraries_words_quotes_neither(text):
+    for error in (s3.S3Fault("Odd", text, passing=False), OSError(text)):
+        told = s3.S3Store("http://127.0.0.1:9")._fault("s3://bucket/a", error, writing=False)
+        assert "canary-61" not in told.message + (str(error) if isinstance(error, s3.S3Fault) else "")
+
+
+def test_an_object_that_is_archived_is_an_input_to_restore_and_no_fault_of_the_storage(store, proxy, uri):
+    store.create(uri, b"sound")
+    proxy.seen.clear()
+    proxy.script = always(Fault.ARCHIVED_403)
+    error = refusal(lambda: store.read(uri))
+    assert error.reason is Reason.INPUT_UNSUPPORTED
+    assert "is archived, where it cannot be read; restore it first" in error.message
+    assert len(proxy.seen) == 1
+
+
+TURN_ON_LATER = """
+import logging, sys
+from tasks.records.reasons import PairError
+from tasks.store import s3
+logging.basicConfig(level=logging.DEBUG)
+store = s3.open_s3()
+for _ in range(2):  # the first request loads what is left of the libraries
+    for name in ("botocore", "botocore.auth", "aiobotocore", "s3fs", *logging.root.manager.loggerDict):
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    try:
+        store.stat(sys.argv[1])
+    except PairError as error:
+        print(error.message)
+"""
+
+
+def test_whoever_turns_on_debugging_later_or_of_one_module_is_told_no_session_token(uri):
+    done = child(TURN_ON_LATER, uri, env=os.environ | {"AWS_SESSION_TOKEN": "canary-71"})
+    assert done.stdout.count("InvalidAccessKeyId") == 2, "the server knows no tokens: it was sent one"
+    assert "DEBUG:asyncio" in done.stderr
+    assert "canary-71" not in done.stdout + done.stderr
+    assert os.environ["AWS_ACCESS_KEY_ID"] not in done.stderr
