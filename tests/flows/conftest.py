@@ -21,6 +21,8 @@ QUICK = {
     "sample_rate": 8_000, "n_fft": 512, "hop_length": 128, "widths": [2, 8], "spectrogram_evaluations": 6,
     "phase_iterations": 2, "refine_evaluations": 4,
 }  # fmt: skip
+SLOW = QUICK | {"spectrogram_evaluations": 80, "refine_evaluations": 40}
+"""Slow enough to be stopped in the middle."""
 
 PATIENCE_SECONDS = 800.0  # with a command on a busy machine; a test that hangs is ended by pytest before
 
@@ -93,3 +95,12 @@ def desk(tmp_path_factory, prefect_server):
     settings += 'root = "root"\ndevice = "cpu"\nshard_pairs = 4\nthreads = 1\n'
     (folder / "gramophone.toml").write_text(settings)
     return Desk(folder, dict(os.environ))
+
+
+@pytest.fixture(scope="module")
+def server(desk):
+    """The suite's Prefect server, with the deployments of infra/prefect.yaml."""
+    from tests.flows.deployed import deployed  # prefect takes a second to import, for those who deploy
+
+    with deployed(desk) as server:
+        yield server

@@ -4,18 +4,12 @@ import json
 import secrets
 import shutil
 import subprocess
-import sys
 import time
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import httpx
 import pandas as pd
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, LogFilter, LogFilterFlowRunId
-from prefect.states import Cancelling, Scheduled
 
 from tasks.audio import encode
 from tasks.clips import synthesise
@@ -23,16 +17,12 @@ from tasks.layout import Layout
 from tasks.results import read_end, read_results, read_runs
 from tasks.store import join, open_store
 from tasks.verify import verify
-from tests.flows.conftest import QUICK
+from tests.flows.conftest import QUICK, SLOW
+from tests.flows.deployed import SCHEDULED, working
 from tests.flows.processes import wait_for
-from tests.servers import stop
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-REPOSITORY = Path(__file__).resolve().parents[2]
 NIGHT = "2026-11-23"
-SCHEDULED = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
-SLOW = QUICK | {"spectrogram_evaluations": 80, "refine_evaluations": 40}
-SETTINGS = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_LOGGING_LEVEL": "INFO"}
 
 
 class Place:
@@ -65,72 +55,9 @@ class Place:
         return [uri for uri, _ in self.store.list(Layout(join(self.uri, name)).results())]
 
 
-class Server:
-    """What a person does in the UI, through the same API."""
-
-    def __init__(self, client):
-        self.client = client
-
-    def start(self, deployment, job, scheduled=SCHEDULED):
-        found = self.client.read_deployment_by_name(f"{deployment}/{deployment}")
-        state = Scheduled(scheduled_time=scheduled)
-        return self.client.create_flow_run_from_deployment(found.id, parameters={"job": job}, state=state).id
-
-    def state(self, run_id):
-        return self.client.read_flow_run(run_id).state
-
-    def end_of(self, run_id):
-        return wait_for(lambda: (s := self.state(run_id)).is_final() and s, f"the end of {run_id}")
-
-    @property
-    def ui(self):
-        return str(self.client.api_url).removesuffix("/").removesuffix("/api")
-
-    def artifacts(self, run_id):
-        wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
-        return {a.key: a for a in self.client.read_artifacts(artifact_filter=wanted)}
-
-    def logs(self, run_id):
-        wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
-        return [log.message for log in self.client.read_logs(log_filter=wanted)]
-
-
 @pytest.fixture(scope="module")
 def place(s3_server):
     return Place(join(s3_server, f"deployed-{secrets.token_hex(4)}"))
-
-
-@pytest.fixture(scope="module")
-def prefect(desk):
-    def run(*arguments):
-        command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env=desk.environment)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def server(prefect):
-    """The server, with the pool and the deployments of infra/prefect.yaml."""
-    prefect("work-pool", "create", "gramophone", "--type", "process")
-    prefect("deploy", "--all", "--prefect-file", "infra/prefect.yaml")
-    with get_client(sync_client=True) as client:
-        yield Server(client)
-
-
-@contextmanager
-def working(desk, log):
-    with log.open("ab") as sink:
-        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "gramophone"]
-        worker = subprocess.Popen(
-            command, env=desk.environment | SETTINGS, cwd=desk.folder, stdout=sink, stderr=subprocess.STDOUT
-        )
-    try:
-        yield worker
-    finally:
-        stop(worker, 40)
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +189,7 @@ def test_a_cancel_while_the_manifest_is_waited_for_leaves_nothing_and_the_next_r
     root = join(place.uri, "awaited")
     run = server.start("nightly", {"manifest": join(place.uri, "never-{night}.parquet"), "root": root, "wait": "10m"})
     wait_for(lambda: any("waiting up to" in line for line in server.logs(run)), "the wait for the manifest")
-    server.client.set_flow_run_state(run, Cancelling())
+    server.cancel(run)
     assert server.end_of(run).type.value == "CANCELLED"
     assert list(place.store.list(root)) == []
     assert server.end_of(server.start("nightly", place.job("next", ["tune-0"]))).type.value == "COMPLETED"
@@ -284,7 +211,7 @@ def test_a_second_run_is_cancelled_while_the_first_goes_on_and_a_cancel_commits_
     wait_for(lambda: place.committed("cancel"), "a committed shard")
     second = server.end_of(server.start("nightly", job))
     assert second.type.value == "CANCELLED"
-    server.client.set_flow_run_state(first, Cancelling())
+    server.cancel(first)
     asked = time.monotonic()
     end = wait_for(lambda: place.end("cancel"), "the verdict", 30)
     assert time.monotonic() - asked < 20

@@ -1,4 +1,4 @@
-"""SIGTERM, Ctrl-C, a Prefect API that goes away, at every moment of a run: what is committed stays."""
+"""SIGTERM, Ctrl-C, a cancel in the UI, a Prefect API that goes away, whenever they come: what is committed stays."""
 
 import os
 import re
@@ -20,7 +20,8 @@ from tasks.results import read_end, read_runs
 from tasks.standing import family_of, of_family
 from tasks.store import join, open_store
 from tasks.verify import verify
-from tests.flows.conftest import PATIENCE_SECONDS
+from tests.flows.conftest import PATIENCE_SECONDS, SLOW
+from tests.flows.deployed import working
 from tests.flows.processes import children_of, command_of, needs_proc, wait_for
 from tests.proxy import Proxy, Seen, proxy_to
 from tests.servers import free_port, prefect_server_at
@@ -245,3 +246,37 @@ def test_a_run_that_is_signalled(desk, prefix, s3_address, name, number):
     assert runs or "interrupted" in err
     if not moment.waits and (name, number) not in QUICK_ONES:
         assert_the_rest_is_done_by_another_command(desk, prefix, root, results_of(root))
+
+
+@pytest.fixture(scope="module")
+def worked(desk, server, s3_address, tmp_path_factory):
+    """A Prefect worker whose runs go through this proxy to the bucket."""
+    log = tmp_path_factory.mktemp("worker") / "log"
+    with proxy_to(s3_address) as proxy, working(desk, log, GRAMOPHONE_S3_ENDPOINT=proxy.url):
+        yield proxy
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", MOMENTS)
+def test_a_run_that_is_cancelled_in_the_ui_while(desk, prefix, server, worked, name):
+    """Prefect hears of it within seconds, and sends SIGTERM; what was all but done by then may be done."""
+    moment, root = MOMENTS[name], join(prefix, secrets.token_hex(4))
+    manifest = join(prefix, "later.parquet" if moment.waits else "manifest.parquet")
+    options = {"shard_pairs": SHARD, "device": "cpu", "threads": 1}
+    job = {"manifest": manifest, "root": root, "parameters": SLOW, "options": options, "wait": "10m"}
+    run = server.start("nightly", job)
+    hit = at(worked, moment, lambda: server.cancel(run))
+    state = server.end_of(run)
+    assert hit, f"{name}: no such request"
+    store, layout, committed = open_store(root), Layout(root), results_of(root)
+    codes = [read_end(store, layout, one.run_id).exit_code for one in read_runs(store, layout)]
+    print(f"cancelled while {name}: {state.type.value}, {state.message!r}, codes {codes}, {len(committed)} shards")
+    assert list(verify(store, layout)) == []
+    if moment.all_done:
+        assert (codes, len(committed)) == ([0], PAIRS // SHARD)
+        return
+    assert state.type.value == "CANCELLED"
+    assert codes in ([], [130])
+    if not moment.waits:
+        assert_the_rest_is_done_by_another_command(desk, prefix, root, committed)

@@ -1,0 +1,80 @@
+"""The deployments of infra/prefect.yaml, a Prefect worker for them, and what a person does with them in the UI."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, LogFilter, LogFilterFlowRunId
+from prefect.states import Cancelling, Scheduled
+
+from tests.flows.processes import wait_for
+from tests.servers import stop
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCHEDULED = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
+SETTINGS = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_LOGGING_LEVEL": "INFO"}
+
+
+class Server:
+    """What a person does in the UI, through the same API."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def start(self, deployment, job, scheduled=SCHEDULED):
+        found = self.client.read_deployment_by_name(f"{deployment}/{deployment}")
+        state = Scheduled(scheduled_time=scheduled)
+        return self.client.create_flow_run_from_deployment(found.id, parameters={"job": job}, state=state).id
+
+    def cancel(self, run_id):
+        self.client.set_flow_run_state(run_id, Cancelling())
+
+    def state(self, run_id):
+        return self.client.read_flow_run(run_id).state
+
+    def end_of(self, run_id):
+        return wait_for(lambda: (s := self.state(run_id)).is_final() and s, f"the end of {run_id}")
+
+    @property
+    def ui(self):
+        return str(self.client.api_url).removesuffix("/").removesuffix("/api")
+
+    def artifacts(self, run_id):
+        wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
+        return {a.key: a for a in self.client.read_artifacts(artifact_filter=wanted)}
+
+    def logs(self, run_id):
+        wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
+        return [log.message for log in self.client.read_logs(log_filter=wanted)]
+
+
+@contextmanager
+def deployed(desk):
+    """The Prefect server, with the pool and the deployments of infra/prefect.yaml."""
+    for arguments in (
+        ("work-pool", "create", "gramophone", "--type", "process", "--overwrite"),
+        ("deploy", "--all", "--prefect-file", "infra/prefect.yaml"),
+    ):
+        command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env=desk.environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+    with get_client(sync_client=True) as client:
+        yield Server(client)
+
+
+@contextmanager
+def working(desk, log, **environment):
+    """A Prefect worker of the pool."""
+    with log.open("ab") as sink:
+        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "gramophone"]
+        worker = subprocess.Popen(
+            command, env=desk.environment | SETTINGS | environment, cwd=desk.folder, stdout=sink,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        yield worker
+    finally:
+        stop(worker, 40)
