@@ -28,9 +28,13 @@ def uri(root):
 
 
 @pytest.fixture
-def proxy(s3_server, s3_address, monkeypatch):
+def short_pauses(monkeypatch):
     monkeypatch.setattr(base, "FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(base, "LONGEST_PAUSE_SECONDS", 0.05)
+
+
+@pytest.fixture
+def proxy(s3_server, s3_address, short_pauses):
     with proxy_to(s3_address, seed=4) as proxy:
         yield proxy
 
@@ -215,7 +219,7 @@ def test_missing_credentials_name_where_they_are_looked_for(uri):
 
 
 @pytest.mark.parametrize("secret", ["http://me:canary-61@127.0.0.1:9", "http://127.0.0.1:9?X-Amz-Signature=canary-61"])
-def test_what_goes_wrong_with_an_endpoint_is_told_without_its_password_or_signature(monkeypatch, secret):
+def test_what_goes_wrong_with_an_endpoint_is_told_without_its_password_or_signature(monkeypatch, short_pauses, secret):
     """As AWS's own variable names it; --s3-endpoint refuses such a one."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", secret)
     for operation in (s3.S3Store().read, lambda uri: s3.S3Store().create(uri, b"x")):
