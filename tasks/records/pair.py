@@ -137,7 +137,7 @@ class Attempt:
 
     manifest_row: int
     values: dict[str, Any]
-    curves: dict[str, list[Any]] | None = None
+    curves: dict[str, Any] | None = None
 
     @property
     def ok(self) -> bool:

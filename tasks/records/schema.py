@@ -64,6 +64,8 @@ QUALITY_COLUMNS = (
     Column("timbre_distance", pa.float64(), "distance of log-mel statistics to the nearest style; 0 is equal"),
     Column("style_copy", pa.float64(), "largest cross-correlation of a half-second snippet with the style, 0 to 1"),
     Column("loudness_lufs", pa.float64(), "integrated loudness of the written audio, LUFS"),
+    Column("content_loudness_lufs", pa.float64(), "the same of the content, as it came"),
+    Column("style_loudness_lufs", pa.float64(), "the same of the first style"),
     Column("gain_db", pa.float64(), "gain applied at the end, from working level to written level, dB"),
     Column("peak_dbtp", pa.float64(), "true peak of the written audio, dBTP"),
     Column("silence_share", pa.float64(), "share of the written audio that is silent, 0 to 1"),
@@ -154,6 +156,10 @@ CURVES_COLUMNS = (
     Column("total", _CURVE, "objective at each evaluation"),
     Column("content", _CURVE, "relative content loss at each evaluation"),
     Column("style", _CURVE, "relative style loss at each evaluation"),
+    *(
+        Column(f"picture_{of}", pa.binary(), f"spectrogram of the {of}, PNG: octaves upwards, each over its own time")
+        for of in ("content", "style", "result")
+    ),
 )
 
 SKIPPED_COLUMNS = (

@@ -50,6 +50,7 @@ class Loaded:
     settings: Settings
     content: Content
     styles: tuple[Style, ...]
+    style_lufs: float  # of the first style as it came
     started_at: datetime
     seconds_read: float
     checkpoint: Checkpoint | None = None
@@ -87,6 +88,7 @@ def load(pair: Pair, roots: Roots, pool: DecodePool, options: Options | None = N
     read = [reader.read(style, sample_rate=settings.sample_rate) for style in styles]
     for style, sound in read:
         _told(f"{style.role} {style.uri} ", partial(_check_length, sound, settings))
+    styled = [_style_of(sound, style.weight) for style, sound in read]
     return Loaded(
         pair=replace(
             pair,
@@ -96,7 +98,8 @@ def load(pair: Pair, roots: Roots, pool: DecodePool, options: Options | None = N
         params=params,
         settings=settings,
         content=content_of(clip),
-        styles=tuple(_style_of(sound, style.weight) for style, sound in read),
+        styles=tuple(style for style, _ in styled),
+        style_lufs=styled[0][1],
         started_at=started_at,
         seconds_read=time.perf_counter() - clock,
         checkpoint=checkpoint,
@@ -176,9 +179,10 @@ def content_of(clip: Clip) -> Content:
     return Content(samples, channels, lufs)
 
 
-def _style_of(clip: Clip, weight: float) -> Style:
-    samples, _ = at_working_level(torch.from_numpy(clip.samples), clip.sample_rate)
-    return Style(samples, weight)
+def _style_of(clip: Clip, weight: float) -> tuple[Style, float]:
+    """A style at working level, and its loudness as it came, LUFS."""
+    samples, lufs = at_working_level(torch.from_numpy(clip.samples), clip.sample_rate)
+    return Style(samples, weight), lufs
 
 
 def at_working_level(samples: torch.Tensor, sample_rate: int) -> tuple[torch.Tensor, float]:

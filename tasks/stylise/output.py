@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from tasks import pictures
 from tasks.audio import decode, encode
-from tasks.stylise.inputs import Loaded
+from tasks.stylise.inputs import Loaded, at_working_level
 from tasks.stylise.track import Track
 from tasks.transfer import judge, quality
 from tasks.transfer.image import spread
@@ -29,7 +30,7 @@ class Restyled:
 
     data: bytes
     values: dict[str, Any]
-    curves: dict[str, list[Any]]
+    curves: dict[str, Any]
 
 
 def write(track: Track, outcome: Outcome) -> Restyled:
@@ -69,6 +70,8 @@ def write(track: Track, outcome: Outcome) -> Restyled:
         **_heard(mono * quality.ratio(-gain_db), loaded),
         "silence_share": quality.silence_share(mono, rate),
         "loudness_lufs": quality.loudness_lufs(mono, rate),
+        "content_loudness_lufs": loaded.content.lufs,
+        "style_loudness_lufs": loaded.style_lufs,
         "gain_db": gain_db,
         "peak_dbtp": quality.true_peak_dbtp(written),
         "segments": len(track.pieces),
@@ -80,7 +83,16 @@ def write(track: Track, outcome: Outcome) -> Restyled:
         "seconds_write": time.perf_counter() - clock,
     }
     values["seconds_total"] = sum(v for k, v in values.items() if k.startswith("seconds_"))
-    return Restyled(data, {k: _finite(v) for k, v in values.items()}, outcome.curves)
+    return Restyled(data, {k: _finite(v) for k, v in values.items()}, outcome.curves | _pictures(mono, loaded))
+
+
+def _pictures(mono: torch.Tensor, loaded: Loaded) -> dict[str, Any]:
+    """Spectrograms of content, first style and result, on one scale: all three about equally loud."""
+    rate = loaded.settings.sample_rate
+    result, _ = at_working_level(mono, rate)
+    sounds = (loaded.content.samples, loaded.styles[0].samples, result)
+    drawn = pictures.drawn([pictures.spectrogram(sound, rate) for sound in sounds])
+    return dict(zip(("picture_content", "picture_style", "picture_result"), drawn, strict=True))
 
 
 def _in_image(waveform: torch.Tensor, loaded: Loaded) -> torch.Tensor:

@@ -61,10 +61,10 @@ class Cut:
 
 def restyled(content: torch.Tensor, style: torch.Tensor, segment_seconds: float, overlap_seconds: float) -> Cut:
     params = Parameters(segment_seconds=segment_seconds, overlap_seconds=overlap_seconds)
-    levelled, _ = at_working_level(style, music.SAMPLE_RATE)
+    levelled, lufs = at_working_level(style, music.SAMPLE_RATE)
     pair, settings = Pair(0, None, (), "optimise", params), settings_of(params, music.SAMPLE_RATE)
     clip = Clip(content[None].numpy(), music.SAMPLE_RATE, music.SAMPLE_RATE, 1, len(content), 1.0)
-    track = Track(Loaded(pair, params, settings, content_of(clip), (Style(levelled),), datetime.now(UTC), 0.0))
+    track = Track(Loaded(pair, params, settings, content_of(clip), (Style(levelled),), lufs, datetime.now(UTC), 0.0))
     clock = time.process_time()
     joined = transfer_track(track, CPU, lambda step: None).waveform
     assert joined is not None
