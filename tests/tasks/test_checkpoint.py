@@ -29,8 +29,6 @@ from tasks.submit import prepare_nightly
 from tasks.transfer.features.vgg import SHAPES
 from tests.flows.conftest import QUICK
 
-FIRST = "features.0.weight"
-
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
@@ -99,22 +97,11 @@ def test_a_file_with_another_digest_is_refused_and_both_are_named(weights):
     assert "vgg19.safetensors" in error.message
 
 
-def tiny(**changes):
-    """All names, and hardly a number: what is wrong is found before the next one is looked at."""
-    return {key: torch.zeros(1) for key in SHAPES} | changes
-
-
 @pytest.mark.parametrize(
     ("data", "said"),
     [
         (b"", "not a safetensors file"),
-        (b"\x80\x04 a pickle", "not a safetensors file"),
-        (save({"features.0.weight": torch.zeros(2)})[:-3], "not a safetensors file"),
-        (save({"conv1_1.weight": torch.zeros(2)}), "lacks 32 of VGG-19's tensors"),
-        (save({k: v for k, v in tiny().items() if k != "features.16.weight"}), "features.16.weight"),  # as VGG-16
-        (save(tiny()), "features.0.weight has the shape (1,), and VGG-19's has (64, 3, 3, 3)"),
-        (save(tiny(**{FIRST: torch.full((64, 3, 3, 3), torch.nan)})), "features.0.weight does not hold finite"),
-        (save(tiny(**{FIRST: torch.zeros(64, 3, 3, 3, dtype=torch.int32)})), "features.0.weight does not hold finite"),
+        (save({key: torch.zeros(1) for key in SHAPES if key != "features.16.weight"}), "features.16.weight"),  # VGG-16
     ],
 )
 def test_what_is_no_file_of_vgg_19_is_refused_with_what_is_wrong_and_what_to_do(tmp_path, data, said):

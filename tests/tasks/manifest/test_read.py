@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tasks.manifest import read_manifest
 from tasks.records.parameters import Parameters
-from tasks.records.reasons import Reason, UsageError
+from tasks.records.reasons import UsageError
 from tasks.store import open_store
 from tests.fuzz import manifests, tables
 
@@ -89,12 +89,6 @@ def test_all_faults_are_found_at_once(read):
     assert all(fault.why and fault.remedy for fault in manifest.all_faults())
 
 
-def test_a_faulty_row_is_a_faulty_pair_and_the_others_are_not(read):
-    good, bad = read([GOOD, GOOD | {"pair_id": "b", "params": "{"}]).pairs(Parameters())
-    assert good.error() is None
-    assert bad.error().reason is Reason.PARAMS_INVALID
-
-
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
@@ -119,44 +113,9 @@ def test_columns_of_ones_own_are_carried(read):
     assert "x_mood" in read([GOOD | {"x_mood": "calm"}]).table.column_names
 
 
-@pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.string_view()])
-def test_strings_of_any_arrow_kind_are_strings(tmp_path, kind):
-    columns = {name: pa.array([value]).cast(kind) for name, value in GOOD.items()}
-    path = tmp_path / "manifest.parquet"
-    pq.write_table(pa.table(columns), path)
-    [pair] = read_path(path).pairs(Parameters())
-    assert pair.pair_id == "a"
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (b"", "is not a parquet file"),
-        (b"pair_id,content_uri\n", "is not a parquet file"),
-        (b"PAR1" + b"x" * 50, "is not a parquet file"),
-    ],
-)
-def test_what_is_not_parquet_is_said_so(tmp_path, data, words):
-    (tmp_path / "manifest.parquet").write_bytes(data)
-    with pytest.raises(UsageError, match=words):
-        read_path(tmp_path / "manifest.parquet")
-
-
 def test_a_missing_manifest_says_how_to_build_one(tmp_path):
     with pytest.raises(UsageError, match="gramophone manifest build"):
         read_path(tmp_path / "none.parquet")
-
-
-def test_a_flipped_byte_is_found_where_the_pages_have_checksums(tmp_path):
-    names = [f"pair-{number:05d}" for number in range(2_000)]
-    table = pa.table({"pair_id": names, "content_uri": names, "style_uri": names})
-    path = tmp_path / "manifest.parquet"
-    pq.write_table(table, path, write_page_checksum=True, compression="none", use_dictionary=False)
-    data = bytearray(path.read_bytes())
-    data[data.index(b"pair-00777") + 7] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(UsageError, match="damaged"):
-        read_path(path)
 
 
 def test_a_folder_of_parquet_files_is_one_manifest(tmp_path):

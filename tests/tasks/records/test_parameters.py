@@ -31,16 +31,11 @@ def test_parameters_read_back_from_their_own_json():
 @pytest.mark.parametrize(
     ("values", "word"),
     [
-        ({"content_weight": -1}, "greater than or equal to 0"),
-        ({"content_weight": "0.5"}, "valid number"),
-        ({"n_fft": True}, "valid integer"),
         ({"n_fft": 2048.5}, "valid integer"),
-        ({"hop_length": -1}, "greater than or equal to 0"),
         ({"hop_length": 512}, "needs an n_fft"),
         ({"n_fft": 2048, "hop_length": 1024}, "is not a quarter"),
         ({"n_fft": 2048, "hop_length": 500}, "is not a quarter"),
         ({"n_fft": 258}, "has no quarter"),
-        ({"sample_rate": 4000}, "0 or greater than or equal to 8000"),
         ({"segment_seconds": 4.0, "overlap_seconds": 1.0}, "more than a fifth"),
         ({"strength": 1.5}, "less than or equal to 1"),
         ({"widths": []}, "at least 1"),
@@ -48,10 +43,7 @@ def test_parameters_read_back_from_their_own_json():
         ({"widths": [0]}, "greater than or equal to 1"),
         ({"features": "conv"}, "takes one width"),
         ({"features": "vgg19"}, "'kernel', 'conv' or 'vgg'"),
-        ({"seed": 2**63}, "less than"),
         ({"seed": -1}, "greater than or equal to 0"),
-        ({"contnet_weight": 1}, "did you mean 'content_weight'?"),
-        ({"audio_format": "aac"}, "'flac', 'wav', 'ogg' or 'mp3'"),
     ],
 )
 def test_a_wrong_parameter_is_named_with_its_bound(values, word):
