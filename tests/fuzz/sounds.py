@@ -30,10 +30,12 @@ DICTIONARY = (
 
 def seeds():
     """Short sounds of each format that is read, and every bad file that is not large."""
+    from tests.tasks import test_bad_inputs
     from tests.tasks.test_audio_bad_files import BAD, CODECS, TONE, encoded
 
     short = [encoded(codec, np.stack([TONE[:1500]] * channels, 1)) for codec in CODECS for channels in (1, 2)]
-    return short + [data for data, *_ in BAD.values() if len(data) < LARGEST_SEED]
+    bad = (*BAD.values(), *test_bad_inputs.BAD.values())
+    return short + [data for data, *_ in bad if len(data) < LARGEST_SEED]
 
 
 def check(data):

@@ -1,4 +1,7 @@
-"""Every file that is bad fails with its reason, and with words that a person can act on."""
+"""Files that are bad fail with their reason, and with words that a person can act on.
+
+Those that have a number are in `test_bad_inputs`; here are more of each kind, and files that are odd and whole.
+"""
 
 import io
 import struct
@@ -85,41 +88,23 @@ STEREO_OPPOSITES = np.stack([TONE, -TONE], axis=1)
 TOO_SHORT, SILENT, DAMAGED = Reason.INPUT_TOO_SHORT, Reason.INPUT_SILENT, Reason.DECODE_ERROR
 TOO_LONG, UNSUPPORTED = Reason.INPUT_TOO_LONG, Reason.INPUT_UNSUPPORTED
 
+RIDDLES = ("Libsndfile", "System error", "does not exist", "BytesIO", "0x7f", "errno")
+"""What the library says of a bad file."""
 BAD = {
-    "an empty object": (b"", DAMAGED, "0 bytes"),
-    "a header and no sound": (wav(b""), TOO_SHORT, "0 frames"),
     "a flac of no frames": (flac_header_alone(), TOO_SHORT, "0 frames"),
     "an aiff of no frames": (encoded("aiff", TONE[:0]), TOO_SHORT, "0 frames"),
-    "silence": (wav(bytes(20_000)), SILENT, "is silent"),
-    "a constant": (float_wav(np.full(9000, 0.25)), SILENT, "constant (DC)"),
     "denormals": (float_wav(np.full(9000, 3e-41)), SILENT, "-810 dB"),
-    "stereo whose channels cancel each other": (encoded("wav", STEREO_OPPOSITES), SILENT, "cancel each other out"),
-    "NaN": (float_wav([*TONE[:5000], np.nan]), DAMAGED, "NaN"),
-    "infinity": (float_wav([*TONE[:5000], -np.inf]), DAMAGED, "infinite"),
-    "numbers beyond single precision": (float_wav([*TONE[:5000], 1e308], 64), DAMAGED, "infinite"),
-    "a level of 1e29": (float_wav(TONE[:5000] * 2e29), DAMAGED, "times full scale"),
-    "1 Hz": (wav(rate=1), UNSUPPORTED, "1 Hz"),
     "2 GHz": (wav(rate=2_000_000_000), UNSUPPORTED, "2,000,000,000 Hz"),
-    "0 Hz": (wav(rate=0), DAMAGED, "damaged"),
-    "4,294,967,295 Hz": (wav(rate=2**32 - 1), DAMAGED, "damaged"),
     "nine channels": (wav(bytes(range(90)) * 300, channels=9), UNSUPPORTED, "9 channels"),
-    "1024 channels": (wav(bytes(range(256)) * 80, channels=1024), UNSUPPORTED, "1,024 channels"),
-    "no channels": (wav(channels=0), DAMAGED, "damaged"),
-    "65535 channels": (wav(channels=65_535), DAMAGED, "damaged"),
-    "half a wav": (cut(encoded("wav")), DAMAGED, "cut short"),
     "half a 24 bit wav": (cut(encoded("wav24")), DAMAGED, "cut short"),
     "half an rf64": (cut(encoded("rf64")), DAMAGED, "cut short"),
     "half an aiff": (cut(encoded("aiff")), DAMAGED, "cut short"),
-    "half a header": (encoded("wav")[:30], DAMAGED, "header"),
-    "a wav of an unknown encoding": (wav(code=0x1234), DAMAGED, "unknown encoding (0x1234)"),
-    "a wav of 0 bits": (wav(bits=0), DAMAGED, "damaged"),
     "ADPCM": (wav(code=0x11, bits=4), UNSUPPORTED, "ADPCM"),
     "a GSM telephone recording": (wav(code=0x31), UNSUPPORTED, "GSM"),
     "an MP3 in a WAV": (wav(code=0x55), UNSUPPORTED, "convert it to WAV or FLAC"),
     "an unusual number of bits": (wav(bytes(9000), bits=40), UNSUPPORTED, "number of bits"),
     "an AC-3": (b"\x0b\x77" + bytes(99), UNSUPPORTED, "AC-3"),
     "a wave64": (b"riff\x2e\x91\xcf\x11" + bytes(100), UNSUPPORTED, "Wave64"),
-    "a jpeg": (b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(99), DAMAGED, "JPEG"),
     "a png": (b"\x89PNG\r\n\x1a\n" + bytes(99), DAMAGED, "PNG"),
     "a gif": (b"GIF89a" + bytes(99), DAMAGED, "GIF"),
     "a zip": (b"PK\x03\x04" + bytes(99), DAMAGED, "zip"),
@@ -128,32 +113,18 @@ BAD = {
     "json": (b'{"error": "not found"}', DAMAGED, "JSON"),
     "text": ("Die Aufnahme lädt nicht.\r\n".encode() * 9, DAMAGED, "looks like text"),
     "xml": (b'<?xml version="1.0"?><project/>', DAMAGED, "XML"),
-    "an error page of a storage service": (STORAGE_ERROR, DAMAGED, "storage error page"),
-    "noise": (np.random.default_rng(0).bytes(5000), DAMAGED, "begins with the bytes"),
     "zeros": (bytes(5000), DAMAGED, "never finished"),
-    "a playlist": (b"#EXTM3U\n#EXT-X-VERSION:3\nhttp://127.0.0.1:9/a.ts\n", DAMAGED, "playlist"),
-    "a list for concatenation": (b"ffconcat version 1.0\nfile /etc/passwd\n", DAMAGED, "playlist"),
     "a companion of macOS": (b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(99), DAMAGED, "macOS"),
     "a pointer of Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", DAMAGED, "Git LFS"),
     "an m4a": (b"\0\0\0\x20ftypM4A " + bytes(99), UNSUPPORTED, "AAC"),
-    "half a flac": (cut(encoded("flac")), DAMAGED, "cut short or damaged"),
-    "a damaged flac": (damaged(encoded("flac")), DAMAGED, "damaged"),
     "a flac cut in its header": (encoded("flac")[:30], DAMAGED, "header"),
     "a flac that says 2^36 frames": (flac_with_frames(2**36 - 1), TOO_LONG, "max_seconds is 60"),
     "a flac that says more frames than it has": (flac_with_frames(RATE + 9), DAMAGED, "cut short"),
     "a flac of unknown length": (flac_with_frames(0), UNSUPPORTED, "unknown length"),
     "a sound of two minutes": (wav(b"\0\x10\0\xf0" * 60 * RATE), TOO_LONG, "lasts 120.0 s, but max_seconds is 60"),
-    "half an mp3": (cut(encoded("mp3")), DAMAGED, "cut short"),
-    "half an mp3 that does not count its frames": (cut(without_count(encoded("mp3"))), DAMAGED, "cut short"),
     "an mp3 that ends where a tag begins": (encoded("mp3") + b"ID3", DAMAGED, "no sound after frame 41"),
-    "a damaged mp3": (damaged(encoded("mp3")), DAMAGED, "damaged"),
-    "the tag of an mp3 alone": (ID3 + bytes(128), DAMAGED, "ID3"),
-    "a tag of an mp3 longer than the file": (b"ID3\x04\0\0\x7f\x7f\x7f\x7f" + bytes(50), DAMAGED, "ID3"),
-    "the tag of an mp3 and noise": (ID3 + bytes(128) + np.random.default_rng(1).bytes(3000), DAMAGED, "ID3"),
-    "half an ogg": (cut(encoded("vorbis")), DAMAGED, "cut short"),
     "half an opus": (cut(encoded("opus")), DAMAGED, "cut short"),
     "a damaged ogg": (damaged(encoded("vorbis")), DAMAGED, "damaged"),
-    "an ogg with a flipped bit": (changed(encoded("vorbis"), -900, b"\x55"), DAMAGED, "damaged"),
     "an ogg of another codec": (b"OggS\0\2" + bytes(20) + b"\1\x50Speex   " + bytes(90), UNSUPPORTED, "Ogg"),
 }
 
@@ -175,8 +146,7 @@ def test_a_bad_file_fails_with_its_reason_and_says_why(name):
 @pytest.mark.parametrize("name", BAD)
 def test_no_message_is_the_libraries_own_riddle(name):
     message = told(BAD[name][0]).message
-    for riddle in ("Libsndfile", "System error", "does not exist", "BytesIO", "0x7f", "errno"):
-        assert riddle not in message
+    assert not [riddle for riddle in RIDDLES if riddle in message]
     assert message[0].islower(), "the caller puts the input before it: 'content file:///a.wav: is cut short'"
     assert len(message) < 250
 

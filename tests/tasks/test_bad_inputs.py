@@ -23,6 +23,7 @@ from tests.tasks.test_audio import flac_of_constants
 from tests.tasks.test_audio_bad_files import (
     ID3,
     RATE,
+    RIDDLES,
     STEREO_OPPOSITES,
     STORAGE_ERROR,
     TONE,
@@ -149,6 +150,8 @@ def test_a_bad_input_fails_with_its_reason_and_words_that_help(read, name):
     error = refused(read, data)
     assert error.reason is reason, error.message
     assert words in error.message
+    assert not [riddle for riddle in RIDDLES if riddle in error.message]
+    assert len(error.message.split("content.wav ", 1)[1]) < 250
 
 
 @pytest.mark.parametrize("name", ODD)
