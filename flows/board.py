@@ -15,6 +15,7 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from tasks.records.pair import Attempt
 from tasks.records.reasons import named, remedy
 from tasks.records.run import EndRecord
+from tasks.report import PAGE
 from tasks.results import rows_of
 from tasks.submit import Submission
 
@@ -89,6 +90,7 @@ class Board:
             if len(left) > MOST_ROWS:
                 says += f". The first {MOST_ROWS}; `gramophone status {run.run_id} --root {submission.root}` has all"
             self._create(client, "failures", "table", rows, says)
+        report = submission.layout.run(run.run_id, PAGE)
         where = "\n".join(
             [
                 f"**{end.message}**",
@@ -96,6 +98,7 @@ class Board:
                 f"- results: `{submission.layout.results()}/night={run.night}/run={run.run_id}`",
                 f"- audio: [{submission.layout.audio_folder(run.night, run.run_id)}]"
                 f"({submission.layout.audio_folder(run.night, run.run_id)})",
+                f"- report: [{report}]({report})",
                 f"- ask: `gramophone status {run.run_id} --root {submission.root}`",
             ]
         )

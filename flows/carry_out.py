@@ -17,6 +17,7 @@ from flows.outcome import conclude, state_of
 from flows.session import Session
 from tasks.records.pair import Attempt
 from tasks.records.run import RunRecord, Stop
+from tasks.report import write_report
 from tasks.shard import Bench
 from tasks.standing import at_work
 from tasks.steps import record_step, whole
@@ -59,10 +60,20 @@ def carry_out(submission: Submission, session: Session, besides: Sequence[str] =
         if not fan_out(submission.plan.shards, bench, limit=len(workers), closed=lambda: is_closed(run)):
             session.ask_to_stop(Stop.UNTIL)  # unless it stopped for another reason, which stands
         end, frame = conclude(submission, session.stop, besides)
+        show(submission)
     session.on_verdict(end, frame)
     log.info("run %s: %s", run.run_id, end.message)
     board.close(end, frame)
     return state_of(end)
+
+
+def show(submission: Submission) -> None:
+    """Write the run's page. It is derived from the results: what keeps it from being written changes no verdict."""
+    try:
+        write_report(submission.store, submission.layout, submission.run.run_id)
+    except Exception as error:
+        again = f"gramophone report {submission.run.run_id} --root {submission.root}"
+        get_run_logger().warning("the report could not be written (%s); `%s` does it again", error, again)
 
 
 def is_closed(run: RunRecord) -> bool:

@@ -15,6 +15,7 @@ COMMANDS = {
     "rerun": ("flows.cli.run:rerun", "Compute the failed and open pairs of a run, and nothing else."),
     "status": ("flows.cli.query:status", "Show how the pairs of a run stand."),
     "metrics": ("flows.cli.query:metrics", "Show or query the results."),
+    "report": ("flows.cli.report:report", "Write the page of a run, to look at and to listen."),
     "verify": ("flows.cli.query:verify", "Check that every result has its audio, whole."),
     "gc": ("flows.cli.gc:gc", "Delete what no result names."),
     "doctor": ("flows.cli.doctor:doctor", "Check device, codecs, versions, store and Prefect API."),

@@ -145,6 +145,7 @@ def _flow(call: Callable[[], Any], prepared: Any, submission: Any, as_json: bool
 
 def _tell(submission: Any, end: Any, frame: Any, as_json: bool) -> None:
     from flows.outcome import next_command
+    from tasks.report import PAGE
 
     if as_json:
         show.as_json(end.model_dump(mode="json") | {"root": submission.root})
@@ -153,8 +154,10 @@ def _tell(submission: Any, end: Any, frame: Any, as_json: bool) -> None:
     listing.failures(frame, run.run_id, submission.root)
     click.echo(f"run {run.run_id}: {end.message}")
     if ((frame["run_id"] == run.run_id) & (frame["status"] == "ok")).any():
-        click.echo(f"audio: {submission.layout.audio_folder(run.night, run.run_id)}")
-    click.echo(f"next:  {next_command(run, end, submission.root)}")
+        click.echo(f"audio:  {submission.layout.audio_folder(run.night, run.run_id)}")
+    if submission.store.stat(page := submission.layout.run(run.run_id, PAGE)):
+        click.echo(f"report: {page}")
+    click.echo(f"next:   {next_command(run, end, submission.root)}")
 
 
 def _reason(name: str) -> Reason:

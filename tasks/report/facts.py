@@ -1,0 +1,186 @@
+"""What a report tells of a run and its reruns, as plain values: every pair in a line, and all about each in parts."""
+
+import base64
+import json
+import math
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from tasks.attempts import served_by
+from tasks.layout import Layout
+from tasks.records import schema
+from tasks.records.parameters import Parameters
+from tasks.records.reasons import OutOfReach, named, remedy
+from tasks.records.run import EndRecord, RunRecord
+from tasks.report.links import link
+from tasks.results import read_end, read_table, rows_of
+from tasks.standing import Family, counts, of_family
+from tasks.store import Store
+
+PART = 20
+"""Pairs of one part: with three pictures of some 9 kB each it stays below a megabyte."""
+FIGURES = {c.name: c.doc for c in (*schema.QUALITY_COLUMNS, *schema.EFFORT_COLUMNS)}
+LINEAGE = (
+    "run_id", "manifest_row", "pair_key", "served_by", "params_sha256", "algorithm_version", "model_sha256",
+    "code_version", "lock_sha256", "image_digest", "torch", "cuda", "device", "threads", "host",
+    "prefect_flow_run_id", "committed_at",
+)  # fmt: skip
+PICTURES = ("picture_content", "picture_style", "picture_result")
+LINE = ("pair_id", "status", "reason", "style_loss", "content_loss", "style_loss_heldout", "seconds_total")
+
+
+@dataclass(frozen=True)
+class Facts:
+    root: str
+    family: Family
+    end: EndRecord | None  # of the last run
+    counts: Mapping[str, int]
+    failures: list[dict[str, Any]]  # reason, pairs, what to do
+    pairs: pd.DataFrame  # as they stand, those that are not done first; at most so many as were asked for
+    left_out: int
+
+    @property
+    def run(self) -> RunRecord:
+        return self.family.last
+
+    def lines(self) -> list[list[Any]]:
+        """Each pair as the values of LINE."""
+        return [[_name(row), row["status"], _reason(row), *(_short(row[c]) for c in LINE[3:])] for row in self._rows()]
+
+    def column(self, name: str) -> list[float]:
+        """The figures of all pairs that have one."""
+        return [float(value) for value in self.pairs.loc[self.pairs["status"] == "ok", name].dropna()]
+
+    def part(self, store: Store, number: int, folder: str) -> list[dict[str, Any]]:
+        """All about the pairs of one part; links are from `folder`."""
+        rows = list(rows_of(self.pairs.iloc[number * PART : (number + 1) * PART]))
+        curves = _curves(store, {row["curves_uri"] for row in rows if row["curves_uri"]})
+        return [self._about(row, curves.get(served_by(row), {}), folder) for row in rows]
+
+    @property
+    def parts(self) -> int:
+        return -(-len(self.pairs) // PART)
+
+    def _rows(self) -> Iterable[dict[str, Any]]:
+        return rows_of(self.pairs)
+
+    def _about(self, row: Mapping[str, Any], curve: Mapping[str, Any], folder: str) -> dict[str, Any]:
+        params = json.loads(row["params"]) if row["params"] else {}
+        usual = Parameters().model_dump(mode="json")
+        return {
+            "name": _name(row),
+            "status": row["status"],
+            "reason": _reason(row),
+            "message": row["message"],
+            "remedy": self._remedy(row),
+            "skipped": bool(row["skipped"]),
+            "sounds": _sounds(row, folder),
+            "pictures": {name[8:]: base64.b64encode(curve[name]).decode() for name in PICTURES if curve.get(name)},
+            "curve": {name: [_short(v) for v in curve[name]] for name in ("style", "content") if curve.get(name)},
+            "stages": curve.get("stage") or [],
+            "figures": {name: _short(row[name]) for name in FIGURES if row.get(name) is not None},
+            "changed": {k: [v, usual.get(k)] for k, v in params.items() if v != usual.get(k)},
+            "lineage": {name: _told(row[name]) for name in LINEAGE if row.get(name) is not None},
+            "tags": dict(row["tags"] or ()),
+        }
+
+    def _remedy(self, row: Mapping[str, Any]) -> str | None:
+        if row["status"] == "ok" or not row["reason"]:
+            return None
+        return remedy(row["reason"], f"{self.run.run_id} --root {self.root}", bool(row["quarantined"]))
+
+
+def facts(store: Store, layout: Layout, family: Family, most: int) -> Facts:
+    """What there is to tell; of at most `most` pairs, those that are not done first, then the worst style losses."""
+    frame = of_family(store, layout, family)
+    frame["left"] = frame["status"] != "ok"
+    kept = frame
+    if len(frame) > most:
+        kept = frame.sort_values(["left", "style_loss"], ascending=False, kind="stable").head(most).sort_index()
+    return Facts(
+        root=layout.root,
+        family=family,
+        end=read_end(store, layout, family.last.run_id),
+        counts=counts(frame),
+        failures=_failures(frame[frame["left"]], f"{family.last.run_id} --root {layout.root}"),
+        pairs=kept.sort_values("left", ascending=False, kind="stable"),
+        left_out=len(frame) - len(kept),
+    )
+
+
+def _failures(left: pd.DataFrame, run: str) -> list[dict[str, Any]]:
+    """By reason, the most frequent first: how many pairs, some of them, and what to do in `run`."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows_of(left):
+        found.setdefault(named(row), []).append(row)
+    return [
+        {
+            "reason": name,
+            "pairs": len(rows),
+            "first": ", ".join(_name(row) for row in rows[:3]),
+            "remedy": remedy(rows[0]["reason"], run, bool(rows[0]["quarantined"])) if rows[0]["reason"] else "",
+        }
+        for name, rows in sorted(found.items(), key=lambda one: -len(one[1]))
+    ]
+
+
+def _curves(store: Store, uris: set[str]) -> dict[str, dict[str, Any]]:
+    """Curves and pictures by attempt; of a file that is gone, none: a report is no verdict."""
+    found: dict[str, dict[str, Any]] = {}
+    with ThreadPoolExecutor(8) as pool:
+        for rows in pool.map(lambda uri: _curve_rows(store, uri), sorted(uris)):
+            found |= {f"{row['run_id']}/{row['manifest_row']}": row for row in rows}
+    return found
+
+
+def _curve_rows(store: Store, uri: str) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = read_table(store, uri, schema.CURVES).to_pylist()
+    except OutOfReach:
+        return []
+    return rows
+
+
+def _sounds(row: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """Content, first style and result: where each is, its slice, and its loudness (LUFS)."""
+    sounds = {}
+    inputs = list(row["inputs"] if row["inputs"] is not None else ())
+    for number, one in enumerate(inputs):
+        if one["role"] not in sounds:
+            sounds[one["role"]] = {
+                "uri": one["uri"], "link": link(one["uri"], folder), "input": number, "start": one["start"] or 0.0,
+                "seconds": one["seconds"], "lufs": _short(row.get(f"{one['role']}_loudness_lufs")),
+            }  # fmt: skip
+    if row["audio_uri"]:
+        sounds["result"] = {
+            "uri": row["audio_uri"], "link": link(row["audio_uri"], folder), "start": 0.0,
+            "seconds": row["audio_frames"] / row["audio_rate"], "lufs": _short(row["loudness_lufs"]),
+        }  # fmt: skip
+    return {"sounds": sounds, "inputs": [_input(one) for one in inputs]}
+
+
+def _input(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _told(one[name]) for name in ("role", "uri", "sha256", "start", "seconds", "weight") if one[name]}
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return row["pair_id"] or f"row {row['manifest_row']}"
+
+
+def _reason(row: Mapping[str, Any]) -> str | None:
+    return None if row["status"] == "ok" else named(row)
+
+
+def _short(value: Any) -> Any:
+    """Numbers to five digits: what a person reads, at a third of the bytes."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    return value
+
+
+def _told(value: Any) -> Any:
+    return value if isinstance(value, int | float | str) or value is None else str(value)

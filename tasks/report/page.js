@@ -1,0 +1,338 @@
+"use strict";
+const gramophone = (() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const at = Object.fromEntries(data.columns.map((name, n) => [name, n]));
+  const served = location.pathname.startsWith("/listen/");  // by `gramophone listen`: then every input can be heard
+  const ROWS = 50, SOURCES = ["content", "style", "result"];
+  const $ = (id) => document.getElementById(id);
+  const panel = $("pair");
+  let order = data.pairs.map((_, n) => n), first = 0, chosen = -1, player = null;
+  const parts = new Map();  // number -> a promise of its pairs
+
+  function make(tag, attributes, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes || {})) {
+      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+    }
+    element.append(...children.filter((child) => child !== null && child !== undefined));
+    return element;
+  }
+
+  function drawing(tag, attributes, ...children) {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...children);
+    return element;
+  }
+
+  const figure = (value) => value === null || value === undefined ? "–"
+    : typeof value !== "number" ? String(value)
+    : Number.isInteger(value) ? String(value) : value.toPrecision(3);
+
+  const clock = (seconds) => !Number.isFinite(seconds) ? "–"
+    : `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+
+  // --- what a person may copy: the words between backticks ----------------------------------------
+
+  function withCommands(text) {
+    return text.split("`").flatMap((part, n) => n % 2 === 0 ? [part] : [
+      make("code", {}, part),
+      make("button", { class: "copy", type: "button", onclick: (event) => copy(part, event.target) }, "copy"),
+    ]);
+  }
+
+  async function copy(text, button) {
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "copied";
+    } catch {
+      const range = document.createRange();  // a page from a disk may not: it is marked, for Ctrl-C
+      range.selectNodeContents(button.previousSibling);
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      button.textContent = "marked";
+    }
+    setTimeout(() => { button.textContent = "copy"; }, 1500);
+  }
+
+  for (const cell of document.querySelectorAll(".command span")) cell.replaceChildren(...withCommands(cell.textContent));
+
+  // --- the list -----------------------------------------------------------------------------------
+
+  function arrange() {
+    const words = $("search").value.trim().toLowerCase(), which = $("status").value, by = $("order").value;
+    order = data.pairs.map((_, n) => n).filter((n) => {
+      const pair = data.pairs[n], text = `${pair[at.pair_id]} ${pair[at.reason] || ""}`.toLowerCase();
+      const done = pair[at.status] === "ok";
+      return text.includes(words) && (which === "" || (which === "ok") === done);
+    });
+    const value = (n) => data.pairs[n][at[by]];
+    if (by === "pair_id") order.sort((a, b) => value(a).localeCompare(value(b), undefined, { numeric: true }));
+    else if (by) order.sort((a, b) => (value(b) ?? -Infinity) - (value(a) ?? -Infinity));
+    first = 0;
+    list();
+  }
+
+  function list() {
+    const rows = order.slice(first, first + ROWS).map((n) => {
+      const pair = data.pairs[n], failed = pair[at.status] !== "ok";
+      return make("tr", { class: n === chosen ? "chosen" : null, "data-pair": n, onclick: () => open(n) },
+        make("td", { title: pair[at.pair_id] }, make("button", { type: "button" }, pair[at.pair_id])),
+        ...(failed ? [make("td", { class: "why", colspan: 3 }, pair[at.reason] || pair[at.status])]
+          : ["style_loss", "content_loss", "seconds_total"].map((name) => make("td", { class: "number" }, figure(pair[at[name]])))));
+    });
+    document.querySelector("#lines tbody").replaceChildren(...rows);
+    $("where").textContent = order.length ? `${first + 1} to ${first + rows.length} of ${order.length}` : "none";
+    $("before").disabled = first === 0;
+    $("after").disabled = first + ROWS >= order.length;
+  }
+
+  function page(step) { first = Math.max(0, first + step * ROWS); list(); }
+
+  // --- one pair -----------------------------------------------------------------------------------
+
+  function load(number) {
+    if (!parts.has(number)) {
+      let arrive, fail;
+      const coming = new Promise((done, failed) => { arrive = done; fail = failed; });
+      coming.arrive = arrive;
+      parts.set(number, coming);
+      const name = `report/${String(number).padStart(4, "0")}.js`;
+      document.head.append(make("script", { src: name, onerror: () => { parts.delete(number); fail(new Error(name)); } }));
+    }
+    return parts.get(number);
+  }
+
+  async function open(n) {
+    chosen = n;
+    list();
+    panel.classList.add("open");
+    history.replaceState(null, "", `#${encodeURIComponent(data.pairs[n][at.pair_id])}`);
+    let pairs;
+    try {
+      pairs = await load(Math.floor(n / data.part));
+    } catch (error) {
+      panel.replaceChildren(make("p", { class: "fault" }, `${error.message} is not beside this page; `, ...withCommands("`gramophone report` writes both anew.")));
+      return;
+    }
+    if (chosen === n) show(pairs[n % data.part]);
+  }
+
+  function move(step) {
+    const now = order.indexOf(chosen), next = Math.min(order.length - 1, Math.max(0, now + step));
+    if (!order.length || next === now) return;
+    first = Math.floor(next / ROWS) * ROWS;
+    open(order[next]);
+  }
+
+  function close() {
+    panel.classList.remove("open");
+    if (player) player.pause();
+  }
+
+  function show(pair) {
+    if (player) player.end();
+    const sounds = Object.fromEntries(SOURCES.filter((name) => pair.sounds.sounds[name]).map((name) => [name, pair.sounds.sounds[name]]));
+    player = Object.keys(sounds).length ? transport(pair, sounds) : null;
+    panel.replaceChildren(...[
+      make("button", { id: "close", type: "button", onclick: close }, "close"),
+      make("h3", {}, pair.name),
+      pair.status === "ok" ? null : make("div", { class: "fault" },
+        make("div", {}, `${pair.reason || pair.status}${pair.message ? `: ${pair.message}` : ""}`),
+        pair.remedy ? make("div", { class: "command" }, ...withCommands(pair.remedy)) : null),
+      player ? player.element : null,
+      ...curve(pair),
+      ...terms("Parameters that are not the default", Object.entries(pair.changed).map(([name, [value, usual]]) =>
+        [name, `${JSON.stringify(value)}, not ${JSON.stringify(usual)}`])),
+      ...figures(pair.figures),
+      ...terms("Made of", pair.sounds.inputs.map((one) => [one.role, inputs(one)])),
+      ...terms("Made by", Object.entries(pair.lineage)),
+      ...terms("Tags", Object.entries(pair.tags)),
+    ].filter(Boolean));
+    panel.scrollTop = 0;
+  }
+
+  const inputs = (one) => [one.uri, one.start || one.seconds ? `from ${figure(one.start || 0)} s` : null,
+    one.seconds ? `${figure(one.seconds)} s long` : null, one.weight && one.weight !== 1 ? `weight ${figure(one.weight)}` : null,
+    one.sha256 ? `sha256 ${one.sha256}` : null].filter(Boolean).join(", ");
+
+  function terms(title, entries) {
+    if (!entries.length) return [];
+    return [make("h4", {}, title), make("dl", {}, ...entries.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, String(value))]))];
+  }
+
+  function figures(values) {
+    const entries = Object.entries(values);
+    if (!entries.length) return [];
+    return [make("h4", {}, "Figures"), make("div", { class: "figures" }, ...entries.map(([name, value]) =>
+      make("div", { title: data.docs[name] || null }, make("span", {}, name.replaceAll("_", " ")), make("span", {}, figure(value)))))];
+  }
+
+  function curve(pair) {
+    const style = pair.curve.style || [], content = pair.curve.content || [];
+    if (style.length < 2) return [];
+    const values = [...style, ...content].filter((v) => v > 0), high = Math.log(Math.max(...values));
+    const low = Math.max(Math.log(Math.min(...values)), high - Math.log(1000));  // an untouched content has lost next to nothing
+    const x = (n) => (n / (style.length - 1)) * 600, y = (v) => 106 - ((Math.log(Math.max(v, Math.exp(low))) - low) / ((high - low) || 1)) * 100;
+    const path = (kind, ys) => drawing("path", { class: kind, d: ys.map((v, n) => `${n ? "L" : "M"}${x(n).toFixed(1)} ${y(v).toFixed(1)}`).join("") });
+    const changes = pair.stages.map((_, n) => n).filter((n) => n && pair.stages[n] !== pair.stages[n - 1]);
+    return [
+      make("h4", {}, "Losses over the evaluations"),
+      drawing("svg", { class: "curve", viewBox: "0 0 600 110", preserveAspectRatio: "none", role: "img",
+        "aria-label": `style loss from ${figure(style[0])} to ${figure(style[style.length - 1])} in ${style.length} evaluations` },
+      ...changes.map((n) => drawing("path", { class: "stage", d: `M${x(n)} 0V110` })),
+      ...(content.length ? [path("content", content)] : []), path("style", style)),
+      make("div", { class: "legend" }, make("b", { class: "s" }, `style ${figure(style[0])} → ${figure(style[style.length - 1])}`),
+        content.length ? make("b", {}, `content ${figure(content[0])} → ${figure(content[content.length - 1])}`) : null,
+        make("span", {}, `${style.length} evaluations, on a scale of powers`)),
+    ];
+  }
+
+  // --- three sounds, one position -----------------------------------------------------------------
+
+  function address(name, sound, pair) {
+    if (served && name !== "result") return `../../../input/${encodeURIComponent(pair.lineage.run_id)}/${pair.lineage.manifest_row}/${sound.input}`;
+    return sound.link;
+  }
+
+  function transport(pair, sounds) {
+    const names = Object.keys(sounds);
+    const audios = {}, marks = {}, buttons = {};
+    let current = names.includes("result") ? "result" : names[0], playing = false, over = false;
+
+    const lasts = (name) => {
+      const { start, seconds } = sounds[name], whole = audios[name].duration;
+      return seconds || (Number.isFinite(whole) ? whole - start : NaN);
+    };
+    const longest = () => lasts("result" in sounds ? "result" : current);
+    const position = () => Math.max(0, audios[current].currentTime - sounds[current].start);
+
+    function place(name, seconds) {
+      const length = lasts(name), within = Number.isFinite(length) && length > 0 ? seconds % length : seconds;
+      audios[name].currentTime = sounds[name].start + within;
+    }
+
+    function level() {
+      const known = names.map((name) => sounds[name].lufs).filter((v) => v !== null && v !== undefined);
+      const quietest = Math.min(...known);
+      for (const name of names) {
+        const own = sounds[name].lufs;
+        audios[name].volume = equal.checked && own !== null && own !== undefined ? 10 ** ((quietest - own) / 20) : 1;
+      }
+    }
+
+    function choose(name) {
+      if (!audios[name] || name === current) return;
+      const now = position();
+      audios[current].pause();
+      current = name;
+      place(name, now);
+      if (playing) start();
+      draw();
+    }
+
+    function start() {
+      playing = true;
+      const audio = audios[current];
+      const asked = audio.play();
+      if (asked) asked.catch((error) => { if (audio === audios[current] && error.name !== "AbortError") { playing = false; said.textContent = `cannot be played: ${sounds[current].uri}`; draw(); } });
+      draw();
+    }
+
+    function pause() { playing = false; audios[current].pause(); draw(); }
+    const toggle = () => playing ? pause() : start();
+    function seek(seconds) { place(current, Math.max(0, seconds)); draw(); }
+
+    function draw() {
+      const now = position(), length = longest();
+      play.textContent = playing ? "pause" : "play";
+      play.setAttribute("aria-pressed", playing);
+      bar.max = Number.isFinite(length) ? length : 1;
+      if (document.activeElement !== bar || playing) bar.value = now;
+      said.textContent = `${clock(now)} / ${clock(length)}`;
+      for (const name of names) {
+        buttons[name].setAttribute("aria-pressed", name === current);
+        const whole = lasts(name);
+        if (marks[name]) marks[name].style.left = `${Number.isFinite(whole) && whole > 0 ? ((now % whole) / whole) * 100 : 0}%`;
+      }
+    }
+
+    function tick() {
+      if (over) return;
+      if (playing) {
+        const length = lasts(current);
+        if (Number.isFinite(length) && position() >= length) { pause(); place(current, 0); }
+        draw();
+      }
+      requestAnimationFrame(tick);
+    }
+
+    const play = make("button", { class: "play", type: "button", onclick: toggle }, "play");
+    const bar = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, "aria-label": "position, seconds", oninput: (event) => seek(Number(event.target.value)) });
+    const said = make("output", {});
+    const equal = make("input", { type: "checkbox", id: "equal", onchange: level });
+    equal.checked = true;
+    const lanes = names.map((name, n) => {
+      const source = address(name, sounds[name], pair);
+      audios[name] = make("audio", { preload: "none", src: source, "data-source": name, onloadedmetadata: draw,
+        onended: () => { if (audios[current] === audios[name]) { playing = false; draw(); } } });
+      buttons[name] = make("button", { type: "button", "data-source": name, "aria-pressed": false, disabled: !source, title: sounds[name].uri, onclick: () => choose(name) },
+        name, make("small", {}, source ? `key ${SOURCES.indexOf(name) + 1}` : "only in `gramophone listen`".replaceAll("`", "")));
+      const picture = pair.pictures[name];
+      marks[name] = picture ? make("i", {}) : null;
+      return make("div", { class: "lane" }, buttons[name], picture ? make("div", { class: "picture", onclick: (event) => {
+        const box = event.currentTarget.getBoundingClientRect(), whole = lasts(name);
+        if (source) choose(name);
+        seek(((event.clientX - box.left) / box.width) * (Number.isFinite(whole) ? whole : longest() || 0));
+      } }, make("img", { src: `data:image/png;base64,${picture}`, alt: `spectrogram of the ${name}, 50 Hz to 16 kHz` }), marks[name]) : make("span", { class: "quiet" }, "no picture"));
+    });
+    if (!address(current, sounds[current], pair)) current = names.find((name) => address(name, sounds[name], pair)) || current;
+    const element = make("div", { class: "player" }, make("div", { class: "transport" }, play, bar, said), ...lanes,
+      make("label", { class: "level", for: "equal" }, equal, "equal loudness"), ...Object.values(audios));
+    level();
+    draw();
+    requestAnimationFrame(tick);
+    return {
+      element, toggle, choose, pause, position, seek, audios,
+      get current() { return current; },
+      level: () => { equal.checked = !equal.checked; level(); },
+      end: () => { over = true; pause(); for (const audio of Object.values(audios)) audio.removeAttribute("src"); },
+    };
+  }
+
+  // --- keys and the beginning ---------------------------------------------------------------------
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input[type=search], select")) return;
+    const within = event.target.matches("button, input, summary, a");
+    const keys = {
+      j: () => move(1), k: () => move(-1), Escape: close,
+      " ": within ? null : () => player && player.toggle(),
+      l: () => player && player.level(),
+      ArrowLeft: event.target.matches("input") ? null : () => player && player.seek(player.position() - 5),
+      ArrowRight: event.target.matches("input") ? null : () => player && player.seek(player.position() + 5),
+    };
+    for (const [n, name] of SOURCES.entries()) keys[n + 1] = () => player && player.choose(name);
+    const act = keys[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+  $("search").addEventListener("input", arrange);
+  $("status").addEventListener("change", arrange);
+  $("order").addEventListener("change", arrange);
+  $("before").addEventListener("click", () => page(-1));
+  $("after").addEventListener("click", () => page(1));
+  for (const button of document.querySelectorAll("[data-filter]")) {
+    button.addEventListener("click", () => { $("search").value = button.dataset.filter; $("status").value = "left"; arrange(); });
+  }
+  list();
+  const wanted = decodeURIComponent(location.hash.slice(1));
+  const found = data.pairs.findIndex((pair) => pair[at.pair_id] === wanted);
+  if (found >= 0) setTimeout(() => open(found));
+  return {
+    part: (number, pairs) => parts.get(number).arrive(pairs),
+    get player() { return player; },
+  };
+})();

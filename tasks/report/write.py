@@ -1,0 +1,63 @@
+"""The page and its parts, as objects beside the run's record."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tasks.layout import Layout
+from tasks.report.facts import FIGURES, LINE, PART, Facts, facts
+from tasks.report.histogram import histogram
+from tasks.standing import family_of
+from tasks.store import Store, join
+
+PAGE = "report.html"
+MOST_PAIRS = 2_000
+DRAWN = {"style_loss": False, "content_loss": False, "chroma_similarity": False, "seconds_total": True}
+"""The figures whose distribution is drawn, and whether over powers."""
+
+
+def write_report(store: Store, layout: Layout, run_id: str | None = None, most: int = MOST_PAIRS) -> str:
+    """Write the report of a run (None: the latest) and its reruns; returns the URI of the page.
+
+    Raises UsageError where there is no such run, PairError where it cannot be written.
+    """
+    family = family_of(store, layout, run_id)
+    found = facts(store, layout, family, most)
+    uri = layout.run(run_id or family.last.run_id, PAGE)
+    folder = uri.rsplit("/", 1)[0]
+
+    def write_part(number: int) -> None:
+        text = f"gramophone.part({number}, {_json(found.part(store, number, folder))})\n"
+        store.replace(join(folder, "report", f"{number:04d}.js"), text.encode())
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write_part, range(found.parts)))
+    store.replace(uri, _page(found).encode())
+    return uri
+
+
+def _page(found: Facts) -> str:
+    environment = Environment(
+        loader=PackageLoader("tasks.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["json"] = _json
+    here = files("tasks.report")
+    drawn = [histogram(name, found.column(name), powers) for name, powers in DRAWN.items()]
+    return environment.get_template("page.html.j2").render(
+        found=found,
+        drawn=[one for one in drawn if one],
+        docs=FIGURES,
+        data={"columns": LINE, "pairs": found.lines(), "part": PART, "docs": FIGURES},
+        style=(here / "page.css").read_text(),
+        script=(here / "page.js").read_text(),
+    )
+
+
+def _json(value: Any) -> str:
+    """JSON that may stand in a script: nothing in it ends one."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
