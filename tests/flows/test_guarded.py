@@ -6,11 +6,12 @@ import urllib.error
 import urllib.request
 
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from tests.flows.conftest import Desk
 from tests.servers import free_port, prefect_server_at
 
-pytestmark = pytest.mark.slow
 AUTH = "user:canary-91"
 OURS, THEIRS = "https://prefect.example.org", "https://elsewhere.example.org"
 
@@ -50,6 +51,24 @@ def test_without_the_password_it_says_that_it_is_well_and_nothing_else(api):
     assert ask(api, "/admin/version", AUTH)[0] == 200
 
 
+def welcome(api, path, token, subprotocol="prefect"):
+    """What the server says to who comes by websocket with this password: a type, or the code with which it hangs up."""
+    with connect(f"ws{api.removeprefix('http')}{path}", subprotocols=[subprotocol], proxy=None) as socket:
+        try:
+            socket.send(json.dumps({"type": "auth", "token": token}))
+            return json.loads(socket.recv(timeout=60))["type"]
+        except ConnectionClosed as closed:
+            return closed.rcvd.code
+
+
+@pytest.mark.parametrize("path", ["/events/in", "/events/out", "/logs/out"])
+def test_a_websocket_without_the_password_is_refused(api, path):
+    assert welcome(api, path, None) == welcome(api, path, "user:wrong") == 1008
+    with pytest.raises(InvalidStatus, match="403"):
+        welcome(api, path, AUTH, "another")
+    assert welcome(api, path, AUTH) == "auth_success"
+
+
 def test_a_page_of_another_site_may_not_read_and_not_change_anything(api):
     assert ask(api, "/flows/filter", AUTH, {})[0] == 403, (
         "a browser that knows the password sends it, but no CSRF token"
@@ -59,6 +78,9 @@ def test_a_page_of_another_site_may_not_read_and_not_change_anything(api):
         assert (status, headers["Access-Control-Allow-Origin"]) == (200, allowed)
 
 
+@pytest.mark.slow
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
 def test_a_run_with_the_password_goes_as_ever_and_one_without_says_what_is_missing(api, desk):
     desk.clip("tune")
     manifest = desk.manifest([{"pair_id": "p", "content_uri": "tune.wav", "style_uri": "tune.wav"}], "guarded.parquet")
