@@ -37,7 +37,8 @@ def filled(prefix, rows):
 def test_no_pair_fails_when_one_request_in_ten_does(desk, s3_server, s3_address, pairs):
     uri = join(s3_server, f"faults-{secrets.token_hex(4)}")
     store, root = filled(uri, [{}] * pairs), join(uri, "root")
-    with proxy_to(s3_address, seed=int(os.environ.get("CHAOS_SEED", "7")), share=0.1, faults=FAULTS) as proxy:
+    seed = int(os.environ.get("CHAOS_SEED", "7"))
+    with proxy_to(s3_address, seed=seed, share=0.1, faults=FAULTS) as proxy:
         there = {"GRAMOPHONE_S3_ENDPOINT": proxy.url, **BRISK}
         found = desk.type("run", join(uri, "manifest.parquet"), "--root", root, **there)
     assert found.code == 0, found.out + found.err
@@ -48,7 +49,7 @@ def test_no_pair_fails_when_one_request_in_ten_does(desk, s3_server, s3_address,
     assert len(results) == pairs
     assert (results.status == "ok").all()
     told = ", ".join(f"{count} {fault}" for fault, count in faults.most_common())
-    print(f"{pairs} pairs: {len(proxy.seen)} requests, {faults.total()} of them failed ({told}), no pair did")
+    print(f"seed {seed}, {pairs} pairs: {len(proxy.seen)} requests, {faults.total()} failed ({told}), no pair did")
 
 
 @pytest.mark.chaos

@@ -22,6 +22,7 @@ from tests.proxy import proxy_to
 
 PAIRS = 8
 TARGETS = {"flow": "flows.cli", "worker": "spawn_main", "server": "flows.local_server"}
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
 SHARDS = {"GRAMOPHONE_SHARD_PAIRS": "2", "GRAMOPHONE_SPECTROGRAM_EVALUATIONS": "60"}
 
 
@@ -76,7 +77,7 @@ def kill_at(flow, target, committed, shards, pause):
 @pytest.mark.chaos
 @pytest.mark.timeout(5400)
 def test_ten_kills_at_random_moments_lose_nothing_and_recompute_nothing(desk, bucket):
-    rng, hits = random.Random(int(os.environ.get("CHAOS_SEED", "1"))), 0
+    rng, hits = random.Random(SEED), 0
     store, layout = open_store(bucket), Layout(join(bucket, "root"))
 
     def committed():
@@ -109,8 +110,9 @@ def test_ten_kills_at_random_moments_lose_nothing_and_recompute_nothing(desk, bu
         assert list(verify(store, layout)) == []
         kept = len(before[before.run_id.isin([run.run_id for run in family.runs])])
         print(
-            f"kill {turn}: {target} {pause:.1f} s after shard {shards} of {PAIRS // 2}{'' if hit else ', had ended'}, "
-            f"code {flow.returncode}; {kept} of {PAIRS} were committed, rerun computed {len(mine) - kept}"
+            f"seed {SEED}, kill {turn}: {target} {pause:.1f} s after shard {shards} of {PAIRS // 2}"
+            f"{'' if hit else ', had ended'}, code {flow.returncode}; {kept} of {PAIRS} were committed, rerun computed "
+            f"{len(mine) - kept}"
         )
     assert hits >= 7, "most runs were still there to be hit"
 
@@ -119,12 +121,12 @@ def test_ten_kills_at_random_moments_lose_nothing_and_recompute_nothing(desk, bu
 @pytest.mark.chaos
 @pytest.mark.timeout(7200)
 def test_fifty_kills_of_two_runs_at_once_on_faulty_storage_lose_nothing(desk, bucket, s3_address):
-    rng = random.Random(int(os.environ.get("CHAOS_SEED", "1")))
+    rng = random.Random(SEED)
     root, hits, pairs, written, requests = join(bucket, "at-once"), 0, 0, 0, 0
     store, layout = open_store(bucket), Layout(root)
     for turn in range(100, 160):
         manifest = made_manifest(bucket, turn)
-        with proxy_to(s3_address, seed=turn, share=0.1, faults=FAULTS) as proxy:
+        with proxy_to(s3_address, seed=SEED + turn, share=0.1, faults=FAULTS) as proxy:
             there = {"GRAMOPHONE_S3_ENDPOINT": proxy.url, **BRISK, **SHARDS}
             runs = [desk.start("run", manifest, "--root", root, **there) for _ in range(2)]
             for run in runs:
@@ -147,8 +149,9 @@ def test_fifty_kills_of_two_runs_at_once_on_faulty_storage_lose_nothing(desk, bu
             break
     assert hits >= 50
     print(
-        f"{hits} kills of two runs at once, one request in ten faulty: 0 of {pairs} pairs lost, 0 rows duplicated, 0 "
-        f"without audio; extra compute {written / pairs - 1:.1%} (two runs at once compute the same pair up to twice)"
+        f"seed {SEED}: {hits} kills of two runs at once, one request in ten faulty: 0 of {pairs} pairs lost, 0 rows "
+        f"duplicated, 0 without audio; extra compute {written / pairs - 1:.1%} (two runs at once compute the same pair "
+        "up to twice)"
     )
 
 
