@@ -109,7 +109,7 @@ def of_family(store: Store, layout: Layout, family: Family, cap: int | None = No
     frame = stood.reindex(every.index)
     left = frame["status"].isna()
     for column in every.columns:
-        frame[column] = frame[column].where(~left, every[column])
+        frame[column] = frame[column].where(~left, every[column]).astype(every[column].dtype)
     frame.loc[left, "status"] = OPEN
     frame.loc[left, "reason"] = every.loc[left, "reason"]
     frame["skipped"] = frame.index.isin(served.index) & ~frame["run_id"].isin(runs)
