@@ -60,10 +60,19 @@ def _prepare() -> None:
     }
 
 
+def _on_a_machine_of_its_own() -> None:
+    """Runs of two processes do not wait for each other's device: its lock lies in the folder of what is temporary."""
+    os.environ["TMPDIR"] = str(HOME / os.environ["PYTEST_XDIST_WORKER"])
+    Path(os.environ["TMPDIR"]).mkdir()
+    tempfile.tempdir = None
+
+
 sys.dont_write_bytecode = False
 if not IS_ONE_OF_MANY:
     _prepare()
 HOME = Path(os.environ["SUITE_HOME"])
+if IS_ONE_OF_MANY:
+    _on_a_machine_of_its_own()
 S3_ROOT = os.environ["SUITE_S3_ROOT"]
 S3_IS_OURS = not S3_ROOT
 REQUIRE_ALL = bool(os.environ["SUITE_REQUIRE_ALL"])

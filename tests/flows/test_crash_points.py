@@ -70,10 +70,12 @@ def prefix(s3_server):
 def crash(desk, prefix, s3_address, name, point, when):
     """A run that is killed `when` (before or after) the request that `point` tells, and what brings it to its end."""
     root, manifest = join(prefix, name), join(prefix, "manifest.parquet")
+    machine = {"TMPDIR": str(desk.folder / name)}  # where the lock of its device lies
+    (desk.folder / name).mkdir()
     store, layout = open_store(root), Layout(root)
     with proxy_to(s3_address) as proxy:
         flow = desk.start(
-            "run", manifest, "--root", root, "--shard-pairs", str(SHARD), GRAMOPHONE_S3_ENDPOINT=proxy.url
+            "run", manifest, "--root", root, "--shard-pairs", str(SHARD), GRAMOPHONE_S3_ENDPOINT=proxy.url, **machine
         )
         hit = _kill_at(proxy, flow.pid, point, when)
         flow.communicate(timeout=PATIENCE_SECONDS)
@@ -83,7 +85,7 @@ def crash(desk, prefix, s3_address, name, point, when):
     assert killed or flow.returncode == 0
     # Where the kill came before there was a run, there is nothing to rerun.
     again = ("rerun", "--latest") if read_runs(store, layout) else ("run", manifest, "--shard-pairs", str(SHARD))
-    ended = desk.type(*again, "--root", root)
+    ended = desk.type(*again, "--root", root, **machine)
     assert ended.code == 0, f"{name}: {ended.out}{ended.err}"
     rows, stands = read_results(store, layout), of_family(store, layout, family_of(store, layout, None))
     return Found(

@@ -128,7 +128,10 @@ def test_fifty_kills_of_two_runs_at_once_on_faulty_storage_lose_nothing(desk, bu
         manifest = made_manifest(bucket, turn)
         with proxy_to(s3_address, seed=SEED + turn, share=0.1, faults=FAULTS) as proxy:
             there = {"GRAMOPHONE_S3_ENDPOINT": proxy.url, **BRISK, **SHARDS}
-            runs = [desk.start("run", manifest, "--root", root, **there) for _ in range(2)]
+            machines = [desk.folder / f"machine-{turn}-{n}" for n in range(2)]
+            for machine in machines:
+                machine.mkdir()
+            runs = [desk.start("run", manifest, "--root", root, **there, TMPDIR=str(machine)) for machine in machines]
             for run in runs:
                 target, pause = rng.choice(["flow", "worker"]), rng.uniform(0, 8)
                 hits += kill_at(run, target, lambda: (), 0, pause)

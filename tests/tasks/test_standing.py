@@ -111,9 +111,7 @@ def test_a_pair_without_an_attempt_is_open_and_says_why(history, stop, reason):
     assert frame.loc["b", ["status", "reason", "run_id"]].tolist() == ["open", reason, "1"]
     assert counts(frame) == {"pairs": 2, "ok": 1, "failed": 0, "open": 1, "skipped": 0}
     assert reasons(frame) == {reason: 1}
-    assert frame["manifest_row"].dtype == "int64", (
-        "whole numbers, also beside a pair without an attempt"
-    )
+    assert frame["manifest_row"].dtype == "int64", "whole numbers, also beside a pair without an attempt"
 
 
 def test_while_a_run_works_its_open_pairs_have_no_reason(history):
