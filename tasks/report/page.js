@@ -294,7 +294,7 @@ const gramophone = (() => {
     draw();
     requestAnimationFrame(tick);
     return {
-      element, toggle, choose, pause, position, seek, audios,
+      element, toggle, choose, pause, position, seek, audios, sounds,
       get current() { return current; },
       level: () => { equal.checked = !equal.checked; level(); },
       end: () => { over = true; pause(); for (const audio of Object.values(audios)) audio.removeAttribute("src"); },
