@@ -87,6 +87,14 @@ class Desk:
         return f"file://{self.folder}/root"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def heard():
+    """Behind a shell's `&` Ctrl-C is ignored, by all children too; by it a Prefect worker ends, also at SIGTERM."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory, prefect_server):
     folder = tmp_path_factory.mktemp("desk")

@@ -63,14 +63,6 @@ QUICK_ONES = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def heard():
-    """Behind a shell's `&` Ctrl-C is ignored, by all children too."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.fixture(scope="module")
 def prefix(s3_server):
     uri = join(s3_server, f"stops-{secrets.token_hex(4)}")
