@@ -16,6 +16,8 @@ COMMANDS = {
     "status": ("flows.cli.query:status", "Show how the pairs of a run stand."),
     "metrics": ("flows.cli.query:metrics", "Show or query the results."),
     "report": ("flows.cli.report:report", "Write the page of a run, to look at and to listen."),
+    "listen": ("flows.cli.listen:listen", "Hear a run in the browser, also from a private bucket."),
+    "lineage": ("flows.cli.lineage:lineage", "Show what made an output, or was made from an input."),
     "verify": ("flows.cli.query:verify", "Check that every result has its audio, whole."),
     "gc": ("flows.cli.gc:gc", "Delete what no result names."),
     "doctor": ("flows.cli.doctor:doctor", "Check device, codecs, versions, store and Prefect API."),

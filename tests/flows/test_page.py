@@ -1,6 +1,7 @@
 """The page of a run as a person has it before them: in a real browser, from the folder in which it lies."""
 
 import math
+import signal
 
 import pytest
 import soundfile
@@ -166,6 +167,23 @@ def test_on_a_phone_a_pair_fills_the_screen_and_nothing_is_wider(chromium, night
     phone.get_by_role("button", name="close").click()
     assert not phone.locator("#pair").is_visible()
     phone.close()
+
+
+def test_what_is_served_is_heard_as_well_until_ctrl_c(desk, chromium, night):
+    server = desk.start("listen", night["run"], "--no-open")
+    address = server.stdout.readline().strip()
+    assert address.startswith("http://127.0.0.1:")
+    tab = chromium.new_page()
+    tab.goto(address)
+    opened(tab, "one")
+    tab.keyboard.press("Space")
+    for key, source in (("1", "content"), ("2", "style"), ("3", "result")):
+        tab.keyboard.press(key)
+        playing(tab, source)
+    tab.close()
+    server.send_signal(signal.SIGINT)
+    _, err = server.communicate(timeout=60)
+    assert (server.returncode, err) == (0, "Ctrl-C ends it\n")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -26,12 +26,12 @@ EVIL = "</script><script>alert(1)</script>`rm -rf`"
 class Night:
     """A run that is written by hand through the functions by which a real one is."""
 
-    def __init__(self, root, pairs):
+    def __init__(self, root, pairs, allowed=()):
         self.store, self.layout = open_store(root), Layout(root)
         self.run = RunRecord(
             run_id="r1", root_run_id="r1", night="2026-01-01", created_at=datetime.now(UTC),
             manifest_uri=f"file:///{EVIL}.parquet", manifest_sha256="m", pairs=pairs, skipped=0, shards=1,
-            parameters=Parameters(), options=Options(), allowed=(), code_version="1", host="h",
+            parameters=Parameters(), options=Options(), allowed=allowed, code_version="1", host="h",
         )  # fmt: skip
         rows = [
             {"pair_id": f"p{n}", "content_uri": "file:///c.wav", "style_uri": "file:///s.wav"} for n in range(pairs)
