@@ -35,8 +35,8 @@ class Server:
     def state(self, run_id):
         return self.client.read_flow_run(run_id).state
 
-    def end_of(self, run_id):
-        return wait_for(lambda: (s := self.state(run_id)).is_final() and s, f"the end of {run_id}")
+    def end_of(self, run_id, seconds=240):
+        return wait_for(lambda: (s := self.state(run_id)).is_final() and s, f"the end of {run_id}", seconds)
 
     @property
     def ui(self):
