@@ -44,11 +44,12 @@ def look_up(pairs: Iterable[Pair], roots: Roots) -> list[Pair]:
     pairs = list(pairs)
     uris = sorted({i.uri for pair in pairs if not pair.faults for i in pair.inputs})
     with ThreadPoolExecutor(16) as pool:
-        found = dict(zip(uris, pool.map(lambda uri: _etag(uri, roots), uris), strict=True))
+        found = dict(zip(uris, pool.map(lambda uri: etag_of(uri, roots), uris), strict=True))
     return [pair if pair.faults else _looked_up(pair, found) for pair in pairs]
 
 
-def _etag(uri: str, roots: Roots) -> str | PairError | None:
+def etag_of(uri: str, roots: Roots) -> str | PairError | None:
+    """The ETag of an input, None where there is none, or what keeps it from being looked at."""
     try:
         roots.check(uri)
         stat = open_store(uri).stat(uri)

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
 
-_SOURCES = Path(__file__).resolve().parent.parent
+_SOURCES = Path(__file__).resolve().parents[2]
 
 
 @cache

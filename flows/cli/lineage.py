@@ -1,0 +1,123 @@
+"""`gramophone lineage`: what made an output, what was made from an input, and what is stale."""
+
+from shlex import quote
+from typing import Any
+
+import click
+
+from flows.cli import show
+from flows.cli.options import json_option, root_option
+from flows.config import settle
+from tasks.records.reasons import UsageError
+
+MOST_ROWS = 50
+DIGITS = 12
+"""Of a sha256: what can be asked for again."""
+
+
+@click.command()
+@click.argument("uri_or_id", required=False)
+@click.option("--stale", is_flag=True, help="List outputs whose inputs have changed; exit code 1 where there are any.")
+@root_option
+@json_option
+def lineage(uri_or_id: str | None, stale: bool, as_json: bool, **flags: Any) -> int:
+    """Show what made an output, and everything that was made from an input, over all runs.
+
+    URI_OR_ID is the URI, the sha256, the pair_id or the pair_key of an output, a run, an attempt (RUN_ID/ROW), or the
+    URI or sha256 of an input. A path is taken from the working directory; of a sha256 12 characters are enough.
+
+    With --stale: every output whose inputs are no longer what it was made from, and the command that makes it anew.
+    """
+    if (uri_or_id is None) != stale:
+        raise UsageError("name an output, a run or an input, or say --stale (not both).")
+    from tasks.layout import Layout
+    from tasks.roots import place
+    from tasks.store import open_store
+
+    root = place(settle(flags).root)
+    store, layout = open_store(root), Layout(root)
+    if uri_or_id is None:
+        return _stale(store, layout, as_json)
+    from tasks.lineage.trace import lineage as trace
+
+    found = trace(store, layout, uri_or_id)
+    if as_json:
+        show.as_json({"asked": found.asked, "made": found.made, "derived": found.derived})
+        return 0
+    if len(found.made) == 1:
+        _about(found.made[0])
+    elif found.made:
+        _list(found.made, root)
+    if len(found.derived):
+        _derived(found, root)
+    return 0
+
+
+def _about(one: dict[str, Any]) -> None:
+    """All about one attempt: its inputs, and what was done with them."""
+    columns = ("role", "uri", "sha256", "start", "seconds", "weight", "etag")
+    inputs = [[i[c][:DIGITS] if c == "sha256" and i[c] else i[c] for c in columns] for i in one["inputs"]]
+    show.table(f"what {one['attempt']} was made from", columns, inputs)
+    if one["parameters"]:
+        rows = [(name, str(p["value"]), str(p["default"])) for name, p in one["parameters"].items()]
+        show.table("parameters that differ from the defaults", ("parameter", "value", "default"), rows)
+    apart = ("inputs", "parameters", "tags", "reruns", "serves")
+    plain = {name: value for name, value in one.items() if name not in apart}
+    lists = {name: ", ".join(one[name]) for name in ("reruns", "serves")}
+    tags = {"tags": ", ".join(f"{k}={v}" for k, v in one["tags"].items())}
+    told = [(name, value) for name, value in (plain | lists | tags).items() if value not in (None, "")]
+    show.table("how", ("what", "value"), told)
+
+
+def _list(made: list[dict[str, Any]], root: str) -> None:
+    rows = [(one["attempt"], one["pair_id"], one["status"], one["audio_uri"]) for one in made[:MOST_ROWS]]
+    show.table(f"{len(made)} attempts", ("attempt", "pair", "status", "audio"), rows)
+    click.echo(f"all about one of them: gramophone lineage {made[-1]['attempt']} --root {root}")
+    _and_more(len(made), f"gramophone lineage ... --root {root} --json")
+
+
+def _derived(found: Any, root: str) -> None:
+    rows = found.derived.head(MOST_ROWS)
+    columns = ("run_id", "pair_id", "role", "input_uri", "audio_uri")
+    outputs = found.derived["audio_uri"].nunique()
+    show.table(
+        f"{outputs} output{'s were' if outputs != 1 else ' was'} made from {found.asked}",
+        ("run", "pair", "as", "input", "audio"),
+        rows[list(columns)].itertuples(index=False),
+    )
+    _and_more(len(found.derived), f"gramophone lineage ... --root {root} --json")
+
+
+def _and_more(number: int, command: str) -> None:
+    if number > MOST_ROWS:
+        click.echo(f"... and {number - MOST_ROWS} more: {command}")
+
+
+def _stale(store: Any, layout: Any, as_json: bool) -> int:
+    from tasks.lineage.stale import look
+
+    found = look(store, layout)
+    code = 1 if found.stale else 0
+    again = {one.row["manifest_uri"]: None for one in found.stale}
+    commands = [f"gramophone run {quote(manifest)} --root {quote(layout.root)}" for manifest in again]
+    if as_json:
+        names = ("run_id", "manifest_row", "pair_id", "pair_key", "audio_uri", "manifest_uri")
+        stale = [{**{n: one.row[n] for n in names}, "inputs": dict(one.inputs)} for one in found.stale]
+        show.as_json({"stale": stale, "commands": commands, "unseen": dict(found.unseen), "exit_code": code})
+        return code
+    for uri, why in list(found.unseen.items())[:MOST_ROWS]:
+        click.echo(f"not looked at: {uri}: {why}", err=True)
+    if not found.stale:
+        click.echo(f"nothing is stale: all outputs under {layout.root} stand on their inputs as they are")
+        return code
+    lines = [
+        (one.row["pair_id"], one.row["run_id"], uri, what, one.row["audio_uri"])
+        for one in found.stale
+        for uri, what in one.inputs.items()
+    ]
+    title = f"{len(found.stale)} outputs whose inputs have changed since"
+    show.table(title, ("pair", "run", "input", "is", "audio"), lines[:MOST_ROWS])
+    _and_more(len(lines), f"gramophone lineage --stale --root {layout.root} --json")
+    click.echo("what computes them anew, and nothing that is done (an input that is gone has to be put back first):")
+    click.echo("\n".join(f"  {command}" for command in commands))
+    return code

@@ -1,0 +1,136 @@
+"""What made an output, and what was made from an input: answered from the results of all runs."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from tasks.attempts import served_by
+from tasks.layout import Layout
+from tasks.lineage.uses import made_from, uses
+from tasks.records.parameters import Parameters
+from tasks.records.reasons import UsageError
+from tasks.results import read_results, read_runs, rows_of
+from tasks.roots import place
+from tasks.store import Store
+
+DIGEST = re.compile(r"[0-9a-f]{12,64}")
+"""A sha256 or its beginning: as much of it as the names of outputs hold."""
+OUTPUT = ("pair_id", "pair_key", "status", "reason", "message", "audio_uri", "audio_sha256")
+CODE = (
+    "method", "seed", "algorithm_version", "model_sha256", "code_version", "lock_sha256", "image_digest", "torch",
+    "cuda", "device", "threads", "host", "prefect_flow_run_id", "started_at", "finished_at", "committed_at",
+)  # fmt: skip
+DERIVED = ("run_id", "manifest_row", "pair_id", "role", "input_uri", "input_sha256", "audio_uri", "served_by")
+ASKABLE = (
+    "ask for the URI, sha256 (12 characters of it or more), pair_id or pair_key of an output, a run, an attempt "
+    "(RUN_ID/ROW), or the URI or sha256 of an input"
+)
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """`made`: the attempts that were asked for, each with what made it. `derived`: the outputs, with columns DERIVED,
+    that were made from what was asked for."""
+
+    asked: str
+    made: list[dict[str, Any]]
+    derived: pd.DataFrame
+
+
+def lineage(store: Store, layout: Layout, asked: str) -> Lineage:
+    """Both directions. Raises UsageError where nothing under the root has to do with `asked`."""
+    rows = read_results(store, layout)
+    uri = uri_of(asked)
+    history = _History(rows, {run.run_id: run.parent_run_id for run in read_runs(store, layout)})
+    made = [history.about(row) for row in rows_of(rows[_named(rows, asked, uri)])]
+    derived = derived_from(rows, uri, digests_like(rows, asked))
+    if not made and derived.empty:
+        raise UsageError(f"nothing under {layout.root} was made by or from {asked}; {ASKABLE}.")
+    return Lineage(asked, made, derived)
+
+
+def uri_of(asked: str) -> str | None:
+    """What a person typed, as a URI (relative to the working directory), where it can be one."""
+    try:
+        return place(asked)
+    except UsageError:
+        return None
+
+
+def digests_like(rows: pd.DataFrame, asked: str) -> set[str]:
+    """The digests of inputs that are `asked`, or begin with it."""
+    if not DIGEST.fullmatch(asked):
+        return set()
+    return {one for one in uses(rows)["sha256"].dropna().unique() if one.startswith(asked)}
+
+
+def derived_from(rows: pd.DataFrame, uri: str | None, digests: set[str]) -> pd.DataFrame:
+    """The outputs that were made from a clip: one line for each use of it, or of what was made from it."""
+    used, _ = made_from(rows, uri, digests)
+    used = used.rename(columns={"uri": "input_uri", "sha256": "input_sha256"})
+    return used[["role", "input_uri", "input_sha256"]].join(rows)[list(DERIVED)].reset_index(drop=True)
+
+
+def _named(rows: pd.DataFrame, asked: str, uri: str | None) -> pd.Series:
+    """The attempts that `asked` names, or whose output it is."""
+    found = rows["audio_uri"].eq(uri or "")
+    for name in ("run_id", "pair_id", "pair_key"):
+        found |= rows[name].eq(asked)
+    if DIGEST.fullmatch(asked):
+        found |= rows["audio_sha256"].str.startswith(asked).eq(True)  # of an attempt without audio: null
+    return found | _attempts(rows).eq(asked)
+
+
+def _attempts(rows: pd.DataFrame) -> pd.Series:
+    return rows["run_id"].astype(str) + "/" + rows["manifest_row"].astype(str)
+
+
+class _History:
+    """All attempts, to be asked about one of them."""
+
+    def __init__(self, rows: pd.DataFrame, parents: Mapping[str, str | None]) -> None:
+        self._parents = parents
+        self._computed = rows[rows["served_by"].isna()].set_index(_attempts(rows[rows["served_by"].isna()]))
+        served = rows[rows["served_by"].notna()]
+        self._served = _attempts(served).groupby(served["served_by"]).agg(list).to_dict()
+        self._usual = Parameters().model_dump(mode="json")
+
+    def about(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        params = json.loads(row["params"]) if row["params"] else {}
+        computed_by = served_by(row)
+        return {
+            "attempt": f"{row['run_id']}/{row['manifest_row']}",
+            **{name: row[name] for name in OUTPUT},
+            "inputs": [dict(one) for one in (row["inputs"] if row["inputs"] is not None else ())],
+            "parameters": {
+                name: {"value": value, "default": self._usual.get(name)}
+                for name, value in params.items()
+                if value != self._usual.get(name)
+            },
+            "run_id": row["run_id"],
+            "reruns": self._ancestors(row["run_id"]),
+            "manifest_uri": row["manifest_uri"],
+            "manifest_sha256": row["manifest_sha256"],
+            "served_by": row["served_by"],
+            "serves": self._served.get(computed_by, []),
+            **self._code(row, computed_by),
+            "tags": dict(row["tags"] or {}),
+        }
+
+    def _code(self, row: Mapping[str, Any], computed_by: str) -> dict[str, Any]:
+        """Code, packages and machine: those of the attempt that computed the audio."""
+        if row["served_by"] and computed_by in self._computed.index:
+            [row] = rows_of(self._computed.loc[[computed_by]])
+        return {name: row[name] for name in CODE}
+
+    def _ancestors(self, run_id: str) -> list[str]:
+        """The runs that a run reruns, its parent first."""
+        found: list[str] = []
+        while (parent := self._parents.get(run_id)) and parent not in found:
+            found.append(parent)
+            run_id = parent
+        return found
