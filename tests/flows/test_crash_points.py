@@ -141,9 +141,8 @@ def numbered(wanted: int) -> Point:
     return lambda method, path, number: number == wanted
 
 
-@pytest.mark.parametrize(("part", "when"), [("results/", "before"), ("results/", "after")])
-def test_a_run_that_is_killed_where_it_writes_is_brought_to_its_end_exactly(desk, prefix, s3_address, part, when):
-    found = crash(desk, prefix, s3_address, f"{part[:-1]}-{when}", written_to(part), when)
+def test_a_run_that_is_killed_when_it_has_committed_is_brought_to_its_end_exactly(desk, prefix, s3_address):
+    found = crash(desk, prefix, s3_address, "committed", written_to("results/"), "after")
     assert found.killed
     assert (found.lost, found.doubled, found.faults) == (0, 0, [])
 

@@ -98,7 +98,7 @@ def planted(tmp_path_factory):
     }
 
 
-@pytest.fixture(scope="module", params=["environment", "profile"])
+@pytest.fixture(scope="module", params=["environment", pytest.param("profile", marks=pytest.mark.chaos)])
 def key_in(request):
     """Where the key is that opens the bucket: what the environment holds wins over any profile."""
     return request.param
