@@ -38,6 +38,7 @@ class Settings:
     """What was settled, and where each value that is not a default came from."""
 
     root: str
+    connection: Connection
     options: Options
     parameters: Parameters
     origins: Mapping[str, str]
@@ -60,9 +61,10 @@ def settle(flags: Mapping[str, Any], environment: Mapping[str, str] | None = Non
         origins |= dict.fromkeys(found, origin)
     parameters = _parameters({k: v for k, v in values.items() if k in Parameters.model_fields}, origins)
     options = _checked(Options, values, origins)
-    connection = _checked(Connection, values, origins).model_dump(exclude_defaults=True)
-    os.environ |= {f"{PREFIX}{name.upper()}": str(value) for name, value in connection.items()}
-    return Settings(values.get("root", FIELDS["root"].default), options, parameters, origins)
+    connection = _checked(Connection, values, origins)
+    told = connection.model_dump(exclude_defaults=True)
+    os.environ |= {f"{PREFIX}{name.upper()}": str(value) for name, value in told.items()}
+    return Settings(values.get("root", FIELDS["root"].default), connection, options, parameters, origins)
 
 
 def _from_file(file: Path) -> dict[str, Any]:

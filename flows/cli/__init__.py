@@ -21,6 +21,7 @@ COMMANDS = {
     "verify": ("flows.cli.query:verify", "Check that every result has its audio, whole."),
     "gc": ("flows.cli.gc:gc", "Delete what no result names."),
     "doctor": ("flows.cli.doctor:doctor", "Check device, codecs, versions, store and Prefect API."),
+    "config": ("flows.cli.config:config", "Show every setting and where it comes from."),
     "manifest": ("flows.cli.manifest:manifest", "Build and validate manifests."),
 }
 

@@ -14,6 +14,7 @@ import flows
 import tasks
 from flows.cli import COMMANDS
 from flows.cli.reference import commands, help_of
+from flows.config import FIELDS
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -106,6 +107,30 @@ def test_an_error_is_told_on_stderr_without_a_traceback(desk):
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("error: no runs under file:///")
     assert len(said.err.splitlines()) == 1
+
+
+def test_every_setting_is_shown_with_its_origin(desk):
+    said = desk.ask("config", "show", "--root", "elsewhere", "--json", GRAMOPHONE_STRENGTH="0.7")
+    found = {row["name"]: (row["value"], row["origin"]) for row in said.json}
+    assert found.keys() == FIELDS.keys()
+    assert found["strength"] == (0.7, "environment")
+    assert found["root"] == ("elsewhere", "flag")
+    assert found["shard_pairs"] == (4, "gramophone.toml")
+    assert found["limiter_db"] == (6.0, "default")
+    told = desk.ask("config", "show", "--changed").out
+    assert "shard_pairs" in told
+    assert "limiter_db" not in told
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("gramophone re", ["restyle", "rerun", "report"]), ("gramophone run --max-f", ["--max-failures"])],
+)
+def test_a_shell_completes_commands_and_flags(desk, words, offered):
+    asked = {"_GRAMOPHONE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    program = Path(sys.executable).with_name("gramophone")
+    said = subprocess.run([program], env=desk.environment | asked, capture_output=True, text=True, check=True).stdout
+    assert [line.removeprefix("plain,") for line in said.splitlines()] == offered
 
 
 def test_a_pair_of_files_is_restyled_without_a_manifest(desk):
