@@ -24,6 +24,12 @@ class Layout:
     def all_curves(self) -> str:
         return join(self.root, "curves")
 
+    def tombstones(self) -> str:
+        return join(self.root, "tombstones")
+
+    def tombstone(self, sha256: str) -> str:
+        return join(self.tombstones(), f"{sha256}.json")
+
     def probes(self) -> str:
         return join(self.root, "probe")
 

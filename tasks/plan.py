@@ -13,6 +13,7 @@ from tasks.records.reasons import PairError, Reason
 from tasks.results import rows_of
 from tasks.roots import Roots
 from tasks.store import open_store
+from tasks.withdrawn import NOTHING, Withdrawn
 
 Served = dict[str, Any]
 """The results row of an earlier `ok` attempt that serves a pair."""
@@ -36,7 +37,7 @@ class Plan:
         return [pair for shard in self.shards for pair in shard.pairs]
 
 
-def look_up(pairs: Iterable[Pair], roots: Roots) -> list[Pair]:
+def look_up(pairs: Iterable[Pair], roots: Roots, withdrawn: Withdrawn = NOTHING) -> list[Pair]:
     """Give every input its ETag, where it has one, and every pair that may not be read its fault.
 
     A missing input keeps no ETag: the worker that reads it says so in its attempt.
@@ -45,7 +46,7 @@ def look_up(pairs: Iterable[Pair], roots: Roots) -> list[Pair]:
     uris = sorted({i.uri for pair in pairs if not pair.faults for i in pair.inputs})
     with ThreadPoolExecutor(16) as pool:
         found = dict(zip(uris, pool.map(lambda uri: etag_of(uri, roots), uris), strict=True))
-    return [pair if pair.faults else _looked_up(pair, found) for pair in pairs]
+    return [pair if pair.faults else _looked_up(pair, found, withdrawn) for pair in pairs]
 
 
 def etag_of(uri: str, roots: Roots) -> str | PairError | None:
@@ -58,11 +59,12 @@ def etag_of(uri: str, roots: Roots) -> str | PairError | None:
         return error
 
 
-def _looked_up(pair: Pair, found: Mapping[str, str | PairError | None]) -> Pair:
+def _looked_up(pair: Pair, found: Mapping[str, str | PairError | None], withdrawn: Withdrawn) -> Pair:
     faults = tuple(
-        Fault(pair.manifest_row, f"{i.role}_uri", shown(i.uri), error.reason, error.message, "or mend the row")
+        Fault(pair.manifest_row, f"{i.role}_uri", shown(i.uri), error.reason, error.message, remedy)
         for i in pair.inputs
-        if isinstance(error := found[i.uri], PairError) and error.reason is Reason.INPUT_FORBIDDEN
+        for error, remedy in ((withdrawn.refusal(i), "choose another"), (found[i.uri], "or mend the row"))
+        if isinstance(error, PairError) and error.reason is Reason.INPUT_FORBIDDEN
     )
     etags = {uri: etag for uri, etag in found.items() if isinstance(etag, str)}
     return replace(pair.with_etags(etags), faults=faults)

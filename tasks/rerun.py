@@ -28,6 +28,7 @@ from tasks.roots import Roots, place
 from tasks.standing import Family, family_of, is_working, of_family
 from tasks.store import Store, open_store
 from tasks.submit import Request, Submission, allowed_roots, check_overrides, submission
+from tasks.withdrawn import read_withdrawn
 
 OF_WEIGHTS = (Reason.CHECKPOINT_INVALID, Reason.INPUT_MISSING, Reason.INPUT_FORBIDDEN)
 """What a file of weights may have been the reason for. It is none of the inputs whose change is seen: it is looked at
@@ -105,7 +106,7 @@ def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection
         family.first.parameters,
         options.max_cell_kb,
     )
-    pairs = look_up(manifest.pairs(family.first.parameters), roots)
+    pairs = look_up(manifest.pairs(family.first.parameters), roots, read_withdrawn(store, layout))
     fates = [
         _CHOSEN if p.pair_id is not None and (job.force or p.pair_id in replaced) else _fate(p, row)
         for p, row in zip(pairs, rows_of(left), strict=True)

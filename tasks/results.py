@@ -115,7 +115,7 @@ def _own(store: Store, uri: str) -> bytes:
         raise OutOfReach(error.message) from error
 
 
-def _record(store: Store, uri: str, model: type[R]) -> R | None:
+def read_record(store: Store, uri: str, model: type[R]) -> R | None:
     """A record that we wrote as JSON, or None where there is none."""
     try:
         found = store.stat(uri)
@@ -152,20 +152,24 @@ def read_table(store: Store, uri: str, wanted: pa.Schema) -> pa.Table:
 
 def read_run(store: Store, layout: Layout, run_id: str) -> RunRecord | None:
     """run.json, or None where there is no such run."""
-    return _record(store, layout.run(run_id, "run.json"), RunRecord)
+    return read_record(store, layout.run(run_id, "run.json"), RunRecord)
 
 
 def read_end(store: Store, layout: Layout, run_id: str) -> EndRecord | None:
     """end.json, or None while the run goes on or when it was killed."""
-    return _record(store, layout.run(run_id, "end.json"), EndRecord)
+    return read_record(store, layout.run(run_id, "end.json"), EndRecord)
 
 
 def read_runs(store: Store, layout: Layout) -> list[RunRecord]:
     """Every run, oldest first."""
-    uris = [uri for uri, _ in store.list(layout.runs()) if uri.endswith("/run.json")]
+    return sorted(read_records(store, layout.runs(), RunRecord, "/run.json"), key=lambda run: run.run_id)
+
+
+def read_records(store: Store, prefix: str, model: type[R], ending: str = ".json") -> list[R]:
+    """All records below a prefix whose names end so."""
+    uris = [uri for uri, _ in store.list(prefix) if uri.endswith(ending)]
     with ThreadPoolExecutor(8) as pool:
-        records = pool.map(lambda uri: _parsed(uri, _own(store, uri), RunRecord), uris)
-        return sorted(records, key=lambda run: run.run_id)
+        return list(pool.map(lambda uri: _parsed(uri, _own(store, uri), model), uris))
 
 
 def rows_of(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,7 @@ from tasks.records.run import RunRecord, Stop
 from tasks.results import read_end, read_results, read_runs, read_table
 from tasks.roots import place
 from tasks.store import Store, open_store
+from tasks.withdrawn import Withdrawn, read_withdrawn
 
 OPEN = "open"
 """Status of a pair that has no attempt yet: its reason says whether the run still works on it or left it."""
@@ -70,8 +71,9 @@ def standing(root: str, run_id: str | None = None) -> pd.DataFrame:
     With `run_id` (any run of the family): the pairs of the run and its reruns, by `pair_id`. `status` is `ok`,
     `failed` or `open`; an open pair has no attempt, and its `reason` is preempted, cancelled or lost (null while
     the run still works). `skipped` says that an older run's attempt serves the pair, `attempts` how often it has
-    failed by its own fault, `quarantined` that reruns leave it alone for that. Without `run_id`: every pair of every
-    run, by `pair_key`, or, where a failure came before there was one, by URIs and parameters.
+    failed by its own fault, `quarantined` that reruns leave it alone for that, `withdrawn` that an input of a pair
+    that is done was withdrawn since (`message` says when). Without `run_id`: every pair of every run, by `pair_key`,
+    or, where a failure came before there was one, by URIs and parameters.
     """
     layout = Layout(place(root))
     store = open_store(layout.root)
@@ -116,7 +118,20 @@ def of_family(store: Store, layout: Layout, family: Family, cap: int | None = No
     frame["attempts"] = frame.index.map(attempts_in_vain(rows, names)).fillna(0).astype("int64")
     enough = frame["attempts"] >= (cap or family.last.options.max_attempts)
     frame["quarantined"] = (frame["status"] == "failed") & enough
+    _tell_withdrawn(frame, read_withdrawn(store, layout))
     return frame.reset_index(drop=True)
+
+
+def _tell_withdrawn(frame: pd.DataFrame, withdrawn: Withdrawn) -> None:
+    """Of pairs that are done: whether an input is withdrawn since, and in `message` what that means."""
+    done = frame["status"] == "ok"
+    told = {
+        key: f"an input {stone.sentence()}: its audio is deleted" for key, stone in withdrawn.of(frame[done]).items()
+    }
+    frame["withdrawn"] = frame.index.isin(list(told))
+    if told:
+        frame["message"] = frame["message"].astype(object)
+        frame.loc[list(told), "message"] = pd.Series(told, dtype=object)
 
 
 def _standing_rows(rows: pd.DataFrame, key: pd.Series) -> pd.DataFrame:

@@ -25,6 +25,7 @@ from tasks.results import parquet_bytes, read_results, rows_of
 from tasks.roots import Roots, place
 from tasks.store import Store, open_store
 from tasks.store.probe import probe
+from tasks.withdrawn import read_withdrawn
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,10 @@ def request_of(
 def submission(request: Request) -> Submission:
     """Look up the inputs, skip what is done, cut shards, and name the run."""
     options, store = request.options, open_store(request.root)
-    pairs = look_up(request.pairs, request.roots)
+    withdrawn = read_withdrawn(store, Layout(request.root))
+    pairs = look_up(request.pairs, request.roots, withdrawn)
     done = read_results(store, Layout(request.root))
-    done = done[done["status"] == "ok"]
+    done = done[done["status"] == "ok"].drop(index=list(withdrawn.of(done)), errors="ignore")
     plan = make_plan(pairs, done.iloc[:0] if options.force else done, options.shard_pairs, partial(is_there, store))
     run_id = new_run_id()
     run = RunRecord(

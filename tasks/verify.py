@@ -10,8 +10,10 @@ import pyarrow as pa
 from tasks.layout import Layout, run_id_of
 from tasks.records import schema
 from tasks.records.reasons import OutOfReach, PairError
+from tasks.records.tombstone import Tombstone
 from tasks.results import read_run, read_table, rows_of
 from tasks.store import Store
+from tasks.withdrawn import read_withdrawn
 
 
 def verify(store: Store, layout: Layout, runs: Collection[str] | None = None) -> Iterator[str]:
@@ -20,6 +22,9 @@ def verify(store: Store, layout: Layout, runs: Collection[str] | None = None) ->
     yield from faults
     yield from _runs(store, layout, rows)
     yield from _identities(rows)
+    withdrawn = read_withdrawn(store, layout).of(rows)
+    yield from _left_of_withdrawn(store, rows, withdrawn)
+    rows = rows.drop(index=list(withdrawn))
     ok = rows_of(rows[rows["status"] == "ok"])
     curves = sorted(set(rows["curves_uri"].dropna()))
     with ThreadPoolExecutor(8) as pool:
@@ -61,6 +66,21 @@ def _identities(rows: pd.DataFrame) -> Iterator[str]:
     twice = rows[rows.duplicated(["run_id", "manifest_row"])]
     for row in twice[["run_id", "manifest_row"]].itertuples(index=False):
         yield f"run {row.run_id} has more than one attempt for manifest row {row.manifest_row}"
+
+
+def _left_of_withdrawn(store: Store, rows: pd.DataFrame, withdrawn: Mapping[Any, Tombstone]) -> Iterator[str]:
+    """What was withdrawn has no audio any more, and no curves of its own."""
+    again: dict[str, str] = {}
+    shared = set(rows.drop(index=list(withdrawn))["curves_uri"])
+    for key, stone in withdrawn.items():
+        for uri in rows.loc[key, ["audio_uri", "curves_uri"]].dropna():
+            if uri not in shared:
+                again[uri] = stone.command
+    with ThreadPoolExecutor(8) as pool:
+        there = pool.map(lambda uri: store.stat(uri) is not None, again)
+        for (uri, command), left in zip(again.items(), there, strict=True):
+            if left:
+                yield f"{uri} was made from what is withdrawn, and is still there: `{command}` deletes it"
 
 
 def _audio(store: Store, row: Mapping[str, Any]) -> Iterator[str]:

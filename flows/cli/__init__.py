@@ -20,6 +20,7 @@ COMMANDS = {
     "lineage": ("flows.cli.lineage:lineage", "Show what made an output, or was made from an input."),
     "verify": ("flows.cli.query:verify", "Check that every result has its audio, whole."),
     "gc": ("flows.cli.gc:gc", "Delete what no result names."),
+    "withdraw": ("flows.cli.withdraw:withdraw", "Take a clip out: delete what was made from it."),
     "doctor": ("flows.cli.doctor:doctor", "Check device, codecs, versions, store and Prefect API."),
     "config": ("flows.cli.config:config", "Show every setting and where it comes from."),
     "manifest": ("flows.cli.manifest:manifest", "Build and validate manifests."),

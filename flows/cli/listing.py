@@ -29,6 +29,17 @@ def failures(frame: Any, run_id: str, root: str) -> None:
         click.echo(f"  {reason}: {text}")
 
 
+def withdrawn(frame: Any, run_id: str, root: str) -> None:
+    """The pairs that were done and have no audio any more, since something in them was withdrawn."""
+    gone = frame[frame["withdrawn"]]
+    if gone.empty:
+        return
+    rows = [(row["pair_id"], row["message"]) for row in rows_of(gone.head(50))]
+    show.table("pairs that were withdrawn", ("pair", "message"), rows)
+    if len(gone) > 50:
+        click.echo(f"... and {len(gone) - 50} more: gramophone status {run_id} --root {root} --json")
+
+
 def dry_run(submission: Any, as_json: bool) -> int:
     """What a run would do. Exit code 1 where a pair is known to fail."""
     plan = submission.plan

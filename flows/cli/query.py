@@ -18,6 +18,7 @@ PAIRS = (
     "skipped",
     "attempts",
     "quarantined",
+    "withdrawn",
     "run_id",
     "manifest_row",
     "audio_uri",
@@ -134,12 +135,15 @@ def _tell(found: dict[str, Any], root: str) -> None:
         [tuple(run.values()) for run in found["runs"]],
     )
     listing.failures(found["pairs"], found["runs"][-1]["run_id"], root)
+    listing.withdrawn(found["pairs"], found["runs"][-1]["run_id"], root)
     count = found["counts"]
     before = f" ({count['skipped']} of them from earlier runs)" if count["skipped"] else ""
     parts = [f"{count['ok']} of {count['pairs']} pairs ok{before}"]
     parts += [f"{count[name]} {name}" for name in ("failed", "open") if count[name]]
     if quarantined := int(found["pairs"]["quarantined"].sum()):
         parts.append(f"{quarantined} of the failed {QUARANTINED}")
+    if withdrawn := int(found["pairs"]["withdrawn"].sum()):
+        parts.append(f"{withdrawn} of the ok withdrawn")
     click.echo(", ".join(parts))
 
 

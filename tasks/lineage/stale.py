@@ -13,6 +13,7 @@ from tasks.records.reasons import PairError, Reason
 from tasks.results import read_results, read_runs, rows_of
 from tasks.roots import Roots
 from tasks.store import Store
+from tasks.withdrawn import read_withdrawn
 
 CHANGED, GONE = "changed", "gone"
 
@@ -40,6 +41,7 @@ def look(store: Store, layout: Layout) -> Looked:
     """
     rows = read_results(store, layout)
     rows = rows[(rows["status"] == "ok") & rows["inputs"].notna()]
+    rows = rows.drop(index=list(read_withdrawn(store, layout).of(rows)))
     found = _etags(rows, {run.run_id: run.allowed for run in read_runs(store, layout)})
     newest: dict[Any, Stale] = {}
     for row in rows_of(rows):  # oldest commit first

@@ -16,6 +16,7 @@ from tasks.records.reasons import UsageError
 from tasks.results import read_results, read_runs, rows_of
 from tasks.roots import place
 from tasks.store import Store
+from tasks.withdrawn import Withdrawn, read_withdrawn
 
 DIGEST = re.compile(r"[0-9a-f]{12,64}")
 """A sha256 or its beginning: as much of it as the names of outputs hold."""
@@ -45,7 +46,8 @@ def lineage(store: Store, layout: Layout, asked: str) -> Lineage:
     """Both directions. Raises UsageError where nothing under the root has to do with `asked`."""
     rows = read_results(store, layout)
     uri = uri_of(asked)
-    history = _History(rows, {run.run_id: run.parent_run_id for run in read_runs(store, layout)})
+    parents = {run.run_id: run.parent_run_id for run in read_runs(store, layout)}
+    history = _History(rows, parents, read_withdrawn(store, layout))
     made = [history.about(row) for row in rows_of(rows[_named(rows, asked, uri)])]
     derived = derived_from(rows, uri, digests_like(rows, asked))
     if not made and derived.empty:
@@ -92,7 +94,9 @@ def _attempts(rows: pd.DataFrame) -> pd.Series:
 class _History:
     """All attempts, to be asked about one of them."""
 
-    def __init__(self, rows: pd.DataFrame, parents: Mapping[str, str | None]) -> None:
+    def __init__(self, rows: pd.DataFrame, parents: Mapping[str, str | None], withdrawn: Withdrawn) -> None:
+        names = _attempts(rows).to_dict()
+        self._withdrawn = {names[key]: stone.sentence() for key, stone in withdrawn.of(rows).items()}
         self._parents = parents
         self._computed = rows[rows["served_by"].isna()].set_index(_attempts(rows[rows["served_by"].isna()]))
         served = rows[rows["served_by"].notna()]
@@ -101,9 +105,10 @@ class _History:
 
     def about(self, row: Mapping[str, Any]) -> dict[str, Any]:
         params = json.loads(row["params"]) if row["params"] else {}
-        computed_by = served_by(row)
+        attempt, computed_by = f"{row['run_id']}/{row['manifest_row']}", served_by(row)
         return {
-            "attempt": f"{row['run_id']}/{row['manifest_row']}",
+            "attempt": attempt,
+            "withdrawn": f"an input {self._withdrawn[attempt]}" if attempt in self._withdrawn else None,
             **{name: row[name] for name in OUTPUT},
             "inputs": [dict(one) for one in (row["inputs"] if row["inputs"] is not None else ())],
             "parameters": {

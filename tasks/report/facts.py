@@ -79,12 +79,12 @@ class Facts:
             "remedy": self._remedy(row),
             "skipped": bool(row["skipped"]),
             "sounds": _sounds(row, folder),
-            "pictures": {name[8:]: base64.b64encode(curve[name]).decode() for name in PICTURES if curve.get(name)},
+            "pictures": _pictures(row, curve),
             "curve": {name: [_short(v) for v in curve[name]] for name in ("style", "content") if curve.get(name)},
             "stages": curve.get("stage") or [],
             "figures": {name: _short(row[name]) for name in FIGURES if row.get(name) is not None},
             "changed": {k: [v, usual.get(k)] for k, v in params.items() if v != usual.get(k)},
-            "lineage": {name: _told(row[name]) for name in LINEAGE if row.get(name) is not None},
+            "lineage": _lineage(row),
             "tags": dict(row["tags"] or ()),
         }
 
@@ -145,6 +145,17 @@ def _curve_rows(store: Store, uri: str) -> list[dict[str, Any]]:
     return rows
 
 
+def _lineage(row: Mapping[str, Any]) -> dict[str, Any]:
+    told = {name: _told(row[name]) for name in LINEAGE if row.get(name) is not None}
+    return {"withdrawn": row["message"], **told} if row["withdrawn"] else told
+
+
+def _pictures(row: Mapping[str, Any], curve: Mapping[str, Any]) -> dict[str, str]:
+    if row["withdrawn"]:  # a file of curves that other pairs share keeps them
+        return {}
+    return {name[8:]: base64.b64encode(curve[name]).decode() for name in PICTURES if curve.get(name)}
+
+
 def _sounds(row: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """Content, first style and result: where each is, its slice, and its loudness (LUFS)."""
     sounds = {}
@@ -157,7 +168,7 @@ def _sounds(row: Mapping[str, Any], folder: str) -> dict[str, Any]:
             }  # fmt: skip
     if row["audio_uri"]:
         sounds["result"] = {
-            "uri": row["audio_uri"], "link": link(row["audio_uri"], folder), "start": 0.0,
+            "uri": row["audio_uri"], "link": None if row["withdrawn"] else link(row["audio_uri"], folder), "start": 0.0,
             "seconds": row["audio_frames"] / row["audio_rate"], "lufs": _short(row["loudness_lufs"]),
         }  # fmt: skip
     return {"sounds": sounds, "inputs": [_input(one) for one in inputs]}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 import torch
 
@@ -24,6 +25,7 @@ from tasks.stylise.inputs import Loaded, load
 from tasks.stylise.output import write
 from tasks.stylise.track import Piece, Track
 from tasks.transfer.pipeline import Outcome, Step
+from tasks.withdrawn import Withdrawn, read_withdrawn
 
 CPU_BATCH_MB = 4_000
 SOUNDS_MB = 1_000
@@ -71,9 +73,17 @@ class Stylist:
     def _read(self, pair: Pair) -> Loaded | Attempt:
         started_at = datetime.now(UTC)
         try:
-            return load(pair, Roots(self.run.allowed), self.pool, self.run.options)
+            loaded = load(pair, Roots(self.run.allowed), self.pool, self.run.options)
+            pair = loaded.pair  # with its digests
+            self._withdrawn.check(pair.inputs)
+            return loaded
         except Exception as error:  # one pair fails alone, whatever it is
             return attempts.failed(pair, error, started_at)
+
+    @cached_property
+    def _withdrawn(self) -> Withdrawn:
+        """As it is when the shard begins. Where that cannot be read, a pair fails by the storage's fault."""
+        return read_withdrawn(self.store, self.layout)
 
     def _unserved(self, found: Sequence[Loaded | Attempt]) -> list[Loaded]:
         """Emit the pairs that failed and those that an earlier attempt serves; the rest is to be computed."""

@@ -27,6 +27,7 @@ from tasks.stylise.inputs import settings_of
 from tasks.transfer import quality
 from tasks.transfer.judge import relative_losses
 from tasks.transfer.pipeline import Outcome
+from tasks.withdraw import bury, find
 from tests.flows.conftest import QUICK
 from tests.proxy import Fault, proxy_to
 
@@ -94,6 +95,21 @@ def test_every_pair_ends_in_one_attempt_with_its_audio_stored(stylist, folder, s
         blob = open_store(store_root).read(values[row]["audio_uri"])
         assert blob.sha256 == values[row]["audio_sha256"]
         assert blob.sha256[:12] in values[row]["audio_uri"]
+
+
+@pytest.mark.parametrize("by", ["uri", "sha256"])
+def test_a_pair_with_an_input_that_was_withdrawn_since_it_was_planned_is_not_made(stylist, folder, store_root, by):
+    store, layout = open_store(store_root), Layout(store_root)
+    uri = f"file://{folder}/b.wav"
+    bury(store, layout, find(store, layout, uri if by == "uri" else open_store(uri).read(uri).sha256))
+    made, emitted = stylist()
+    made.stylise([pair(folder, 0), pair(folder, 1, "b")])
+    good, refused = by_row(emitted).values()
+    assert good["status"] == "ok"
+    assert (refused["status"], refused["reason"]) == ("failed", "input_forbidden")
+    assert "b.wav' was withdrawn on" in refused["message"]
+    assert refused["pair_key"], "its inputs were read"
+    assert [uri for uri, _ in store.list(layout.all_audio())] == [good["audio_uri"]]
 
 
 WIDE = {"features": "conv", "widths": [256], "filters": 16_384, "n_fft": 0, "hop_length": 0}

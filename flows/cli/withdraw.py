@@ -1,0 +1,124 @@
+"""`gramophone withdraw`: take a clip out, and all that was made from it."""
+
+import sys
+from typing import Any
+
+import click
+
+from flows.cli import show
+from flows.cli.options import json_option, root_option
+from flows.config import settle
+from tasks.records.reasons import PairError, UsageError
+
+MOST_ROWS = 50
+MOST_CHARACTERS = 200
+
+
+@click.command()
+@click.option(
+    "--input", "clip", required=True, metavar="URI_OR_DIGEST",
+    help="The clip: its URI, a path from the working directory, or its sha256 (12 characters of it or more).",
+)  # fmt: skip
+@click.option("--reason", default="", metavar="TEXT", help="Why; it stands in the tombstone and in messages.")
+@click.option("--dry-run", is_flag=True, help="List what would be deleted; write and delete nothing.")
+@click.option("--yes", is_flag=True, help="Withdraw without asking.")
+@root_option
+@json_option
+def withdraw(clip: str, reason: str, dry_run: bool, yes: bool, as_json: bool, **flags: Any) -> int:
+    """Take a clip out, as when a licence ends or a person objects.
+
+    All audio that was made from it under the root is listed, over all runs, also by way of other outputs. Once that is
+    confirmed, a tombstone is written, then the audio is deleted, with loss curves that only these pairs have, and pages
+    that show them are written anew. The rows of the results stay. From then on a pair with that clip fails as
+    input_forbidden: by its URI, and, whatever it is called, by any sha256 that was seen there.
+
+    Killed, or while runs were at work that had read the clip: type it again, and it deletes what is left. The clip
+    itself is not deleted. Exit code 4 where something could not be.
+    """
+    if not (dry_run or yes) and (as_json or not sys.stdin.isatty()):
+        raise UsageError("nobody is asked here: say --yes to withdraw, or --dry-run to list.")
+    if len(reason) > MOST_CHARACTERS or not reason.isprintable():
+        raise UsageError(f"--reason is one line of at most {MOST_CHARACTERS} characters.")
+    from tasks.layout import Layout
+    from tasks.roots import place
+    from tasks.store import open_store
+    from tasks.withdraw import at_work_now, bury, find
+
+    root = place(settle(flags).root)
+    store, layout = open_store(root), Layout(root)
+    found = find(store, layout, clip)
+    if not as_json:
+        _list(found, root)
+    if dry_run or not (yes or click.confirm(f"withdraw {found.named} and delete {_amount(found.objects)}?")):
+        return _tell(found, None, [], [], as_json)
+    stone = bury(store, layout, found, reason)
+    gone, kept = _deleted(store, layout, found)
+    for run in at_work_now(store, layout):
+        show.say(f"run {run} is still at work, and may store what it has read before: withdraw again after its end")
+    return _tell(found, stone, gone, kept, as_json)
+
+
+def _deleted(store: Any, layout: Any, found: Any) -> tuple[list[Any], list[tuple[str, str]]]:
+    """Delete the sounds, and what pages show of them: what is gone, and what could not be deleted and why."""
+    from tasks.gc import removed
+    from tasks.withdraw import pages
+
+    gone, kept = [], []
+    for one, refusal in removed(store, found.objects):
+        if refusal is None:
+            gone.append(one)
+        else:
+            kept.append((one.uri, refusal))
+    try:
+        pages(store, layout, found)
+    except PairError as error:
+        kept.append((layout.runs(), f"pages were not written anew: {error.message}"))
+    return gone, kept
+
+
+def _list(found: Any, root: str) -> None:
+    if found.before is not None:
+        click.echo(f"{found.named} {found.before.sentence()}")
+    rows = found.outputs.head(MOST_ROWS)
+    if rows.empty:
+        click.echo(f"no output under {root} was made from {found.named}")
+        return
+    title = f"made from {found.named}: {len(found.outputs)} pairs"
+    columns = ("run_id", "pair_id", "audio_uri", "served_by")
+    show.table(title, ("run", "pair", "audio", "served by"), rows[list(columns)].itertuples(index=False))
+    if len(found.outputs) > MOST_ROWS:
+        click.echo(f"... and {len(found.outputs) - MOST_ROWS} more: gramophone withdraw ... --dry-run --json")
+
+
+def _tell(found: Any, stone: Any, gone: list[Any], kept: list[tuple[str, str]], as_json: bool) -> int:
+    code = 4 if kept else 0
+    if as_json:
+        show.as_json(
+            {
+                "input": found.named,
+                "uri": found.uri,
+                "sha256": sorted(found.digests),
+                "outputs": found.outputs,
+                "objects": [{"uri": one.uri, "bytes": one.size} for one in found.objects],
+                "tombstone": found.tombstone if stone or found.before else None,
+                "withdrawn_at": (stone or found.before).withdrawn_at if stone or found.before else None,
+                "deleted": len(gone),
+                "not_deleted": [{"uri": uri, "message": why} for uri, why in kept],
+                "exit_code": code,
+            }
+        )
+        return code
+    for _, why in kept[:MOST_ROWS]:
+        click.echo(f"not deleted: {why}", err=True)
+    if kept:
+        click.echo(f"{len(kept)} could not be deleted: may these credentials delete? Then withdraw again.", err=True)
+    if stone is None:
+        click.echo(f"{_amount(found.objects)} to delete; nothing was written or deleted")
+    else:
+        click.echo(f"withdrawn ({found.tombstone}): {_amount(gone)} deleted")
+    return code
+
+
+def _amount(found: list[Any]) -> str:
+    objects = "1 object" if len(found) == 1 else f"{len(found):,} objects"
+    return f"{objects}, {sum(one.size for one in found) / 1e6:,.1f} MB"

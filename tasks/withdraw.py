@@ -1,0 +1,130 @@
+"""Take a clip out: find all that was made from it, say for good that it is withdrawn, delete the sound."""
+
+import hashlib
+import platform
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from shlex import quote
+
+import pandas as pd
+
+from tasks.gc import Orphan
+from tasks.layout import Layout
+from tasks.lineage.trace import DIGEST, digests_like
+from tasks.lineage.uses import made_from
+from tasks.records.reasons import UsageError
+from tasks.records.tombstone import Tombstone
+from tasks.report import write_report
+from tasks.report.write import PAGE
+from tasks.results import read_record, read_results, read_runs
+from tasks.roots import place
+from tasks.standing import is_working
+from tasks.store import AlreadyExists, Store, join
+
+OUTPUTS = ("run_id", "manifest_row", "pair_id", "audio_uri", "served_by")
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """A clip, by its URI or else by its digest, and all that comes from it."""
+
+    named: str
+    uri: str | None
+    digests: frozenset[str]  # all that lay under the URI, and outputs of it that were inputs again
+    outputs: pd.DataFrame  # the `ok` attempts that were made from it, with columns OUTPUTS
+    objects: list[Orphan]  # their audio, and curves that are only theirs, as far as they are still there
+    before: Tombstone | None  # what an earlier withdrawal of it says
+    tombstone: str  # where that is, or will be
+
+
+def find(store: Store, layout: Layout, asked: str) -> Withdrawal:
+    """What withdrawing a clip amounts to; writes nothing.
+
+    `asked` is a URI or a path from the working directory, a sha256 or the beginning of one. Raises UsageError where
+    it is none of them.
+    """
+    rows = read_results(store, layout)
+    uri = None if DIGEST.fullmatch(asked) else place(asked)
+    named = uri or _digest(rows, asked)
+    tombstone = layout.tombstone(hashlib.sha256(uri.encode()).hexdigest() if uri else named)
+    before = read_record(store, tombstone, Tombstone)
+    used, digests = made_from(rows, uri, {*(before.sha256 if before else ()), *(() if uri else (named,))})
+    outputs = rows.loc[used.index.unique().sort_values()]
+    objects = _there(store, [_here(layout, one) for one in (*_audio(outputs), *_curves(rows, outputs))])
+    return Withdrawal(named, uri, digests, outputs[list(OUTPUTS)], objects, before, tombstone)
+
+
+def bury(store: Store, layout: Layout, found: Withdrawal, reason: str = "") -> Tombstone:
+    """Write the tombstone, or find it: from now on nothing is made from the clip, skipped for it, or missed."""
+    stone = Tombstone(
+        uri=found.uri,
+        sha256=tuple(sorted(found.digests)),
+        withdrawn_at=datetime.now(UTC),
+        host=platform.node(),
+        command=f"gramophone withdraw --input {quote(found.named)} --root {quote(layout.root)}",
+        outputs=found.outputs["audio_uri"].nunique(),
+        reason=reason,
+    )
+    if found.before is None:
+        _create(store, found.tombstone, stone)
+        return stone
+    for digest in found.digests - set(found.before.sha256):  # made by a run that was under way at the time
+        _create(store, layout.tombstone(digest), stone.model_copy(update={"uri": None, "sha256": (digest,)}))
+    return found.before
+
+
+def pages(store: Store, layout: Layout, found: Withdrawal) -> list[str]:
+    """Write the pages anew that may show something of it; returns their runs."""
+    runs = read_runs(store, layout)
+    roots = {run.root_run_id for run in runs if run.run_id in set(found.outputs["run_id"])}
+    shown = [run.run_id for run in runs if run.root_run_id in roots or run.skipped]
+    shown = [run for run in shown if store.stat(layout.run(run, PAGE)) is not None]
+    for run in shown:
+        for part, _ in list(store.list(layout.run(run, "report"))):  # pictures, also of pairs beyond the most shown
+            store.delete(part)
+        write_report(store, layout, run)
+    return shown
+
+
+def at_work_now(store: Store, layout: Layout) -> list[str]:
+    """Runs of this machine that may still store what they have read before."""
+    return [run.run_id for run in read_runs(store, layout) if is_working(run.run_id)]
+
+
+def _digest(rows: pd.DataFrame, asked: str) -> str:
+    """The one digest that begins so; a whole one may be new here."""
+    like = {asked} if len(asked) == 64 else digests_like(rows, asked)
+    if len(like) != 1:
+        some = f"{len(like)} inputs have" if like else "no input has"
+        raise UsageError(f"{some} a sha256 that begins with {asked}; give all 64 characters, or a URI.")
+    return next(iter(like))
+
+
+def _audio(outputs: pd.DataFrame) -> list[str]:
+    return sorted(set(outputs["audio_uri"].dropna()))
+
+
+def _curves(rows: pd.DataFrame, outputs: pd.DataFrame) -> list[str]:
+    """Files of curves and pictures that no other row names."""
+    others = rows.loc[rows.index.difference(outputs.index), "curves_uri"]
+    return sorted(set(outputs["curves_uri"].dropna()) - set(others.dropna()))
+
+
+def _here(layout: Layout, uri: str) -> str:
+    """What a row names, below the root as it is called now: a store may have been moved as a whole."""
+    return join(layout.root, *uri.split("/")[-4:])
+
+
+def _there(store: Store, uris: Iterable[str]) -> list[Orphan]:
+    uris = list(uris)
+    with ThreadPoolExecutor(16) as pool:
+        looked = zip(uris, pool.map(store.stat, uris), strict=True)
+        return [Orphan(uri, stat.size, stat.modified) for uri, stat in looked if stat is not None]
+
+
+def _create(store: Store, uri: str, stone: Tombstone) -> None:
+    with suppress(AlreadyExists):  # another withdrawal of it was sooner
+        store.create(uri, stone.model_dump_json(indent=2).encode())

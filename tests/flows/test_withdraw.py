@@ -1,0 +1,59 @@
+"""`gramophone withdraw` as it is typed: listed, confirmed, deleted, and said by status afterwards."""
+
+import os
+
+import pytest
+
+from tests.flows.conftest import Desk
+from tests.tasks.lineage.support import Library
+
+
+@pytest.fixture
+def library(tmp_path):
+    """Two pairs, one of them of the rain."""
+    library = Library(f"file://{tmp_path}/root")
+    run = library.started("1", 2)
+    tune, rain, bells = (library.clip(name) for name in ("tune", "rain", "bells"))
+    library.commit(run, library.made(run, library.pair(0, tune, rain)), library.made(run, library.pair(1, tune, bells)))
+    return library
+
+
+@pytest.fixture
+def ask(library, tmp_path):
+    """Type a command about it."""
+    desk = Desk(tmp_path, dict(os.environ))
+    return lambda *arguments: desk.ask(*arguments, "--root", library.root)
+
+
+def sounds(library):
+    return [uri.rsplit("/", 1)[1].split(".")[0] for uri, _ in library.store.list(library.layout.all_audio())]
+
+
+def test_nothing_is_withdrawn_where_nobody_confirms_or_only_a_list_was_asked_for(ask, library):
+    refused = ask("withdraw", "--input", "root/clips/rain")
+    assert refused.code == 2
+    assert "--yes to withdraw" in refused.err
+    listed = ask("withdraw", "--input", "root/clips/rain", "--dry-run")
+    assert listed.code == 0
+    assert "nothing was written or deleted" in listed.out
+    assert sounds(library) == ["p0", "p1"]
+    assert list(library.store.list(library.layout.tombstones())) == []
+
+
+def test_what_is_confirmed_is_deleted_and_status_and_verify_know_of_it(ask, library):
+    said = ask("withdraw", "--input", "root/clips/rain", "--yes", "--reason", "the licence has ended", "--json")
+    assert (said.code, said.json["deleted"], said.json["not_deleted"]) == (0, 1, [])
+    assert [one["pair_id"] for one in said.json["outputs"]] == ["p0"]
+    assert sounds(library) == ["p1"]
+    assert ask("verify").code == 0
+    status = ask("status", "1")
+    assert "2 of 2 pairs ok, 1 of the ok withdrawn" in status.out
+    assert "the licence has ended" in status.out
+    assert [pair["withdrawn"] for pair in ask("status", "1", "--json").json["pairs"]] == [True, False]
+    again = ask("withdraw", "--input", "root/clips/rain", "--yes")
+    assert (again.code, "0 objects" in again.out) == (0, True)
+
+
+@pytest.mark.parametrize("reason", ["two\nlines", "x" * 201])
+def test_a_reason_that_is_no_short_line_is_refused(ask, reason):
+    assert ask("withdraw", "--input", "root/clips/rain", "--yes", "--reason", reason).code == 2
