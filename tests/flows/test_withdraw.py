@@ -1,21 +1,29 @@
 """`gramophone withdraw` as it is typed: listed, confirmed, deleted, and said by status afterwards."""
 
 import os
+import secrets
+import signal
 
 import pytest
 
+from tasks.store import join
 from tests.flows.conftest import Desk
+from tests.proxy import Fault, proxy_to
 from tests.tasks.lineage.support import Library
 
 
-@pytest.fixture
-def library(tmp_path):
+def two_pairs(root):
     """Two pairs, one of them of the rain."""
-    library = Library(f"file://{tmp_path}/root")
+    library = Library(root)
     run = library.started("1", 2)
     tune, rain, bells = (library.clip(name) for name in ("tune", "rain", "bells"))
     library.commit(run, library.made(run, library.pair(0, tune, rain)), library.made(run, library.pair(1, tune, bells)))
     return library
+
+
+@pytest.fixture
+def library(tmp_path):
+    return two_pairs(f"file://{tmp_path}/root")
 
 
 @pytest.fixture
@@ -57,3 +65,32 @@ def test_what_is_confirmed_is_deleted_and_status_and_verify_know_of_it(ask, libr
 @pytest.mark.parametrize("reason", ["two\nlines", "x" * 201])
 def test_a_reason_that_is_no_short_line_is_refused(ask, reason):
     assert ask("withdraw", "--input", "root/clips/rain", "--yes", "--reason", reason).code == 2
+
+
+def test_a_withdrawal_that_is_killed_among_its_deletes_is_finished_by_the_same_command(tmp_path, s3_server, s3_address):
+    library = two_pairs(join(s3_server, f"withdraw-{secrets.token_hex(4)}"))
+    desk = Desk(tmp_path, dict(os.environ))
+    command = ["withdraw", "--input", join(library.root, "clips/tune"), "--root", library.root, "--yes"]
+    deletes = []
+    with proxy_to(s3_address) as proxy:
+        killed = desk.start(*command, GRAMOPHONE_S3_ENDPOINT=proxy.url)
+
+        def kill_at_the_first_delete(method, path, number):
+            if method != "DELETE":
+                return None
+            deletes.append(path)
+            os.kill(killed.pid, signal.SIGKILL)
+            return Fault.RESET
+
+        proxy.script = kill_at_the_first_delete
+        out, err = killed.communicate(timeout=300)
+    assert killed.returncode == -signal.SIGKILL, out + err
+    assert deletes
+    assert len(list(library.store.list(library.layout.tombstones()))) == 1, "it comes first"
+    assert sounds(library) == ["p0", "p1"]
+    left = desk.ask("verify", "--root", library.root)
+    assert left.code == 1
+    assert "`gramophone withdraw --input" in left.out
+    assert desk.ask(*command).code == 0
+    assert sounds(library) == []
+    assert desk.ask("verify", "--root", library.root).code == 0
