@@ -1,6 +1,6 @@
 """Carry out a planned run: record it, fan out its shards, judge it. What nightly and rerun have in common."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from flows.limits import Limits
 from flows.outcome import conclude, state_of
 from flows.session import Session
 from tasks.records.pair import Attempt
-from tasks.records.run import RunRecord, Stop
+from tasks.records.run import EndRecord, RunRecord, Stop
 from tasks.report import write_report
 from tasks.shard import Bench
 from tasks.standing import at_work
@@ -60,20 +60,27 @@ def carry_out(submission: Submission, session: Session, besides: Sequence[str] =
         if not fan_out(submission.plan.shards, bench, limit=len(workers), closed=lambda: is_closed(run)):
             session.ask_to_stop(Stop.UNTIL)  # unless it stopped for another reason, which stands
         end, frame = conclude(submission, session.stop, besides)
-        show(submission)
+        publish(submission, end)
     session.on_verdict(end, frame)
     log.info("run %s: %s", run.run_id, end.message)
     board.close(end, frame)
     return state_of(end)
 
 
-def show(submission: Submission) -> None:
-    """Write the run's page. It is derived from the results: what keeps it from being written changes no verdict."""
-    try:
-        write_report(submission.store, submission.layout, submission.run.run_id)
-    except Exception as error:
-        again = f"gramophone report {submission.run.run_id} --root {submission.root}"
-        get_run_logger().warning("the report could not be written (%s); `%s` does it again", error, again)
+def publish(submission: Submission, end: EndRecord) -> None:
+    """Write what is derived from the results, which hold: what keeps it from being written changes no verdict."""
+    from tasks.lineage.events import write_events  # a third of a second
+
+    store, layout, run = submission.store, submission.layout, submission.run
+    derived: dict[str, Callable[[], str]] = {
+        "report": lambda: write_report(store, layout, run.run_id),
+        "OpenLineage events": lambda: write_events(store, layout, run, end),
+    }
+    for what, write in derived.items():
+        try:
+            write()
+        except Exception as error:
+            get_run_logger().warning("the %s of run %s could not be written: %s", what, run.run_id, error)
 
 
 def is_closed(run: RunRecord) -> bool:

@@ -21,6 +21,9 @@ class Layout:
     def all_audio(self) -> str:
         return join(self.root, "audio")
 
+    def lineage(self, night: str, run_id: str) -> str:
+        return join(self.root, "lineage", f"night={night}", f"run={run_id}.jsonl")
+
     def all_curves(self) -> str:
         return join(self.root, "curves")
 

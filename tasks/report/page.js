@@ -138,7 +138,7 @@ const gramophone = (() => {
     panel.replaceChildren(...[
       make("button", { id: "close", type: "button", onclick: close }, "close"),
       make("h3", {}, pair.name),
-      pair.status === "ok" ? null : make("div", { class: "fault" },
+      pair.status === "ok" && !pair.message ? null : make("div", { class: "fault" },
         make("div", {}, `${pair.reason || pair.status}${pair.message ? `: ${pair.message}` : ""}`),
         pair.remedy ? make("div", { class: "command" }, ...withCommands(pair.remedy)) : null),
       player ? player.element : null,

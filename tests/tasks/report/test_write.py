@@ -78,7 +78,8 @@ def done(row, root, **values):
     same = {"etag": "e", "sha256": "0" * 64, "start": None, "seconds": None, "weight": 1.0}
     inputs = [{"role": role, "uri": f"file:///{role}.wav", **same} for role in ("content", "style")]
     values = {
-        "pair_id": f"p{row}", "status": "ok", "inputs": inputs, "params": Parameters(strength=0.5).canonical_json(),
+        "pair_id": f"p{row}", "status": "ok", "started_at": datetime.now(UTC), "inputs": inputs,
+        "params": Parameters(strength=0.5).canonical_json(),
         "audio_uri": join(root, f"audio/night=2026-01-01/run=r1/p{row}.flac"), "audio_rate": 22_050,
         "audio_frames": 220_500, "style_loss": row / 1000, "content_loss": 0.5, "seconds_total": 7.0,
         "loudness_lufs": -16.0, "content_loudness_lufs": -14.0, "style_loudness_lufs": -20.0, "tags": [],

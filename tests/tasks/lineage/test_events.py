@@ -1,0 +1,95 @@
+"""OpenLineage events of a run: written beside it, and sent where that is asked for."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tasks.lineage.events import write_events
+from tasks.results import read_end
+from tests.tasks.report.test_write import Night, done, failed
+
+
+class Backend(ThreadingHTTPServer):
+    """Takes down what is posted to it, and by whose key."""
+
+    def __init__(self):
+        self.events, self.keys = [], set()
+        super().__init__(("127.0.0.1", 0), self._handler())
+
+    def _handler(backend):
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                backend.events.append((self.path, json.loads(self.rfile.read(int(self.headers["content-length"])))))
+                backend.keys.add(self.headers["authorization"])
+                self.send_response(201)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def backend():
+    with Backend() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def night(any_root):
+    night = Night(any_root, 3)
+    night.commit([done(0, any_root), done(1, any_root, audio_sha256="1" * 64), failed(2)])
+    night.end()
+    return night
+
+
+def told(night):
+    uri = write_events(night.store, night.layout, night.run, read_end(night.store, night.layout, "r1"))
+    assert uri.endswith("/lineage/night=2026-01-01/run=r1.jsonl")
+    return [json.loads(line) for line in night.store.read(uri).data.splitlines()]
+
+
+def test_a_run_and_its_shards_begin_and_end(night):
+    found = told(night)
+    assert [(one["job"]["name"], one["eventType"]) for one in found] == [
+        ("run", "START"), ("run.shard", "START"), ("run.shard", "COMPLETE"), ("run", "FAIL"),
+    ]  # fmt: skip
+    whole, shard = found[0]["run"]["runId"], found[1]["run"]["runId"]
+    assert found[1]["run"]["facets"]["parent"]["run"]["runId"] == whole == found[3]["run"]["runId"]
+    assert shard == found[2]["run"]["runId"] != whole
+    assert found[3]["run"]["facets"]["errorMessage"]["message"] == "some"
+
+
+def test_a_shard_names_what_it_read_and_what_each_output_was_made_of(night):
+    [ended] = [one for one in told(night) if (one["job"]["name"], one["eventType"]) == ("run.shard", "COMPLETE")]
+    read = {(one["namespace"], one["name"]): one["facets"]["version"]["datasetVersion"] for one in ended["inputs"]}
+    assert read == {("file", "/content.wav"): f"sha256:{'0' * 64}", ("file", "/style.wav"): f"sha256:{'0' * 64}"}
+    assert [one["name"].rsplit("/", 1)[-1] for one in ended["outputs"]] == ["p0.flac", "p1.flac"]
+    edges = ended["outputs"][1]["facets"]["lineage"]["inputs"]
+    assert {(one["name"], one["transformations"][0]["subtype"]) for one in edges} == {
+        ("/content.wav", "CONTENT"), ("/style.wav", "STYLE"),
+    }  # fmt: skip
+
+
+def test_the_same_run_has_the_same_events_whenever_they_are_made(night):
+    assert told(night) == told(night)
+
+
+def test_events_are_sent_to_the_backend_that_is_configured(night, backend, monkeypatch):
+    monkeypatch.setenv("OPENLINEAGE_URL", f"http://127.0.0.1:{backend.server_port}")
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", "canary-of-the-backend")
+    found = told(night)
+    sent = [event for _, event in backend.events]
+    for event in sent:
+        event["run"]["facets"].pop("tags", None)  # the client's own version, which it adds
+    assert sent == found
+    assert {path for path, _ in backend.events} == {"/api/v1/lineage"}
+    assert backend.keys == {"Bearer canary-of-the-backend"}
+    assert "canary" not in json.dumps(found)
