@@ -38,7 +38,7 @@ def demo(context: click.Context, folder: Path) -> int:
     click.echo(
         f"\nOne pair was broken on purpose: the run ended with exit code {code}, as a real night would.\n"
         "Another used the published explicit filters: on filters it never saw (style_loss_heldout) it does far worse.\n"
-        f"listen: {folder / 'data' / 'audio'}\n"
+        f"listen: {folder / 'data' / 'audio'}, or all three of a pair: gramophone listen --latest --root {root}\n"
         f"next:   gramophone status --latest --root {root}\n"
         f"        gramophone metrics --root {root} --sql 'select pair_id, style_loss from results order by 2'\n"
         "        gramophone restyle CONTENT STYLE -o OUT.flac    with sound of your own"

@@ -83,7 +83,7 @@ def _list(found: Any, root: str) -> None:
     if rows.empty:
         click.echo(f"no output under {root} was made from {found.named}")
         return
-    title = f"made from {found.named}: {len(found.outputs)} pairs"
+    title = f"made from {found.named}: {len(found.outputs)} pair{'s' if len(found.outputs) > 1 else ''}"
     columns = ("run_id", "pair_id", "audio_uri", "served_by")
     show.table(title, ("run", "pair", "audio", "served by"), rows[list(columns)].itertuples(index=False))
     if len(found.outputs) > MOST_ROWS:
