@@ -146,6 +146,7 @@ def _flow(call: Callable[[], Any], prepared: Any, submission: Any, as_json: bool
 def _tell(submission: Any, end: Any, frame: Any, as_json: bool) -> None:
     from flows.outcome import next_command
     from tasks.report import PAGE
+    from tasks.submit import is_there
 
     if as_json:
         show.as_json(end.model_dump(mode="json") | {"root": submission.root})
@@ -155,8 +156,9 @@ def _tell(submission: Any, end: Any, frame: Any, as_json: bool) -> None:
     click.echo(f"run {run.run_id}: {end.message}")
     if ((frame["run_id"] == run.run_id) & (frame["status"] == "ok")).any():
         click.echo(f"audio:  {submission.layout.audio_folder(run.night, run.run_id)}")
-    if submission.store.stat(page := submission.layout.run(run.run_id, PAGE)):
-        click.echo(f"report: {page}")
+    page = submission.layout.run(run.run_id, PAGE)
+    again = f"not written; `gramophone report {run.run_id} --root {submission.root}` tries again"
+    click.echo(f"report: {page if is_there(submission.store, page) else again}")
     click.echo(f"next:   {next_command(run, end, submission.root)}")
 
 
