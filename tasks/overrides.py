@@ -1,8 +1,9 @@
 """Parameters of one pair: a base overridden by a row's JSON, checked, with every problem named for a person."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -21,6 +22,17 @@ class ParamsInvalid(ValueError):
     def __init__(self, problems: list[tuple[str, str, str]]) -> None:
         super().__init__("; ".join(f"{value}: {why}; {remedy}" for value, why, remedy in problems))
         self.problems = problems
+
+
+def changed(params: str | None) -> dict[str, tuple[Any, Any]]:
+    """Of a row's resolved parameters (JSON) those that are not the default: each value, and the default."""
+    usual = _usual()
+    return {k: (v, usual.get(k)) for k, v in json.loads(params or "{}").items() if v != usual.get(k)}
+
+
+@cache
+def _usual() -> Mapping[str, Any]:
+    return Parameters().model_dump(mode="json")
 
 
 def overrides(text: str | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
@@ -36,6 +36,18 @@ def prefect_server_at(port: int, log: Path, environment: dict[str, str]) -> Iter
         yield server
     finally:
         stop(server)
+
+
+@contextmanager
+def prefect_at(port: int, logs: Path, environment: dict[str, str]) -> Iterator[str | None]:
+    """A Prefect server, on PostgreSQL where this machine has it, whose address it yields then."""
+    with ExitStack() as servers:
+        url = None
+        if programs := postgres_folder():
+            url = servers.enter_context(postgres_at(free_port(), logs / "postgres.log", programs))
+            environment = environment | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}
+        servers.enter_context(prefect_server_at(port, logs / "prefect-server.log", environment))
+        yield url
 
 
 def postgres_folder() -> Path | None:

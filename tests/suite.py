@@ -10,18 +10,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.servers import (
-    free_port,
-    free_s3_ports,
-    make_bucket,
-    postgres_at,
-    postgres_folder,
-    prefect_server_at,
-    s3_server_at,
-)
+from tests.servers import free_port, free_s3_ports, make_bucket, postgres_folder, prefect_at, s3_server_at
 
 IS_ONE_OF_MANY = "PYTEST_XDIST_WORKER" in os.environ
 """The first process has prepared the environment, and has started the servers."""
@@ -81,16 +73,11 @@ REQUIRE_ALL = bool(os.environ["SUITE_REQUIRE_ALL"])
 @contextmanager
 def prefect_running() -> Iterator[None]:
     """A real Prefect server on loopback, on PostgreSQL where this machine has it."""
-    programs = postgres_folder()
-    assert programs or not REQUIRE_ALL, "PostgreSQL is missing, and nothing may be skipped here"
+    assert postgres_folder() or not REQUIRE_ALL, "PostgreSQL is missing, and nothing may be skipped here"
     port = int(os.environ["PREFECT_API_URL"].split(":")[2].split("/")[0])
-    with ExitStack() as servers:
-        settings = {}
-        if programs:
-            url = servers.enter_context(postgres_at(free_port(), HOME / "postgres.log", programs))
-            settings = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}
-            os.environ["SUITE_DATABASE"] = url.replace("+asyncpg", "")
-        servers.enter_context(prefect_server_at(port, HOME / "prefect-server.log", settings))
+    with prefect_at(port, HOME, {}) as database:
+        if database:
+            os.environ["SUITE_DATABASE"] = database.replace("+asyncpg", "")
         yield
 
 

@@ -14,8 +14,6 @@ from flows.config import settle
 from tasks.records.reasons import UsageError
 from tasks.records.texts import Duration, seconds_of
 
-MOST_ROWS = 50
-
 
 @click.command()
 @click.option(
@@ -46,7 +44,7 @@ def gc(older_than: str, dry_run: bool, yes: bool, as_json: bool, **flags: Any) -
     found = orphans(store, Layout(root), before=time.time() - age)
     if not as_json:
         _list(found, root, older_than)
-    if dry_run or (found and not yes and not click.confirm(f"delete {_amount(found)}?")):
+    if dry_run or (found and not yes and not click.confirm(f"delete {show.amount(found)}?")):
         return _tell(root, age, found, [], [], as_json)
     gone, kept = [], []
     for orphan, refusal in removed(store, found):
@@ -74,11 +72,10 @@ def _list(found: list[Any], root: str, older_than: str) -> None:
         return
     rows = [
         (one.uri.removeprefix(root + "/"), one.size, datetime.fromtimestamp(one.modified, UTC).strftime("%Y-%m-%d"))
-        for one in found[:MOST_ROWS]
+        for one in found[: show.MOST_ROWS]
     ]
     show.table(f"no result names these under {root}", ("object", "bytes", "since"), rows)
-    if len(found) > MOST_ROWS:
-        click.echo(f"... and {len(found) - MOST_ROWS} more: gramophone gc --dry-run --root {root} --json")
+    show.more(len(found), f"gramophone gc --dry-run --root {root} --json")
 
 
 def _tell(root: str, age: float, found: list[Any], gone: list[Any], kept: list[Any], as_json: bool) -> int:
@@ -98,15 +95,10 @@ def _tell(root: str, age: float, found: list[Any], gone: list[Any], kept: list[A
             }
         )
         return code
-    for _, why in kept[:MOST_ROWS]:
+    for _, why in kept[: show.MOST_ROWS]:
         click.echo(f"not deleted: {why}", err=True)
     if kept:
         click.echo(f"{len(kept)} of {len(found)} objects could not be deleted: may these credentials delete?", err=True)
     if found:
-        click.echo(f"{_amount(gone)} deleted" if gone else f"{_amount(found)}; nothing was deleted")
+        click.echo(f"{show.amount(gone)} deleted" if gone else f"{show.amount(found)}; nothing was deleted")
     return code
-
-
-def _amount(found: list[Any]) -> str:
-    objects = "1 object" if len(found) == 1 else f"{len(found):,} objects"
-    return f"{objects}, {sum(one.size for one in found) / 1e6:,.1f} MB"

@@ -10,7 +10,6 @@ from flows.cli.options import json_option, root_option
 from flows.config import settle
 from tasks.records.reasons import UsageError
 
-MOST_ROWS = 50
 DIGITS = 12
 """Of a sha256: what can be asked for again."""
 
@@ -70,14 +69,14 @@ def _about(one: dict[str, Any]) -> None:
 
 
 def _list(made: list[dict[str, Any]], root: str) -> None:
-    rows = [(one["attempt"], one["pair_id"], one["status"], one["audio_uri"]) for one in made[:MOST_ROWS]]
+    rows = [(one["attempt"], one["pair_id"], one["status"], one["audio_uri"]) for one in made[: show.MOST_ROWS]]
     show.table(f"{len(made)} attempts", ("attempt", "pair", "status", "audio"), rows)
     click.echo(f"all about one of them: gramophone lineage {made[-1]['attempt']} --root {root}")
-    _and_more(len(made), f"gramophone lineage ... --root {root} --json")
+    show.more(len(made), f"gramophone lineage ... --root {root} --json")
 
 
 def _derived(found: Any, root: str) -> None:
-    rows = found.derived.head(MOST_ROWS)
+    rows = found.derived.head(show.MOST_ROWS)
     columns = ("run_id", "pair_id", "role", "input_uri", "audio_uri")
     outputs = found.derived["audio_uri"].nunique()
     show.table(
@@ -85,12 +84,7 @@ def _derived(found: Any, root: str) -> None:
         ("run", "pair", "as", "input", "audio"),
         rows[list(columns)].itertuples(index=False),
     )
-    _and_more(len(found.derived), f"gramophone lineage ... --root {root} --json")
-
-
-def _and_more(number: int, command: str) -> None:
-    if number > MOST_ROWS:
-        click.echo(f"... and {number - MOST_ROWS} more: {command}")
+    show.more(len(found.derived), f"gramophone lineage ... --root {root} --json")
 
 
 def _stale(store: Any, layout: Any, as_json: bool) -> int:
@@ -105,7 +99,7 @@ def _stale(store: Any, layout: Any, as_json: bool) -> int:
         stale = [{**{n: one.row[n] for n in names}, "inputs": dict(one.inputs)} for one in found.stale]
         show.as_json({"stale": stale, "commands": commands, "unseen": dict(found.unseen), "exit_code": code})
         return code
-    for uri, why in list(found.unseen.items())[:MOST_ROWS]:
+    for uri, why in list(found.unseen.items())[: show.MOST_ROWS]:
         click.echo(f"not looked at: {uri}: {why}", err=True)
     if not found.stale:
         click.echo(f"nothing is stale: all outputs under {layout.root} stand on their inputs as they are")
@@ -116,8 +110,8 @@ def _stale(store: Any, layout: Any, as_json: bool) -> int:
         for uri, what in one.inputs.items()
     ]
     title = f"{len(found.stale)} outputs whose inputs have changed since"
-    show.table(title, ("pair", "run", "input", "is", "audio"), lines[:MOST_ROWS])
-    _and_more(len(lines), f"gramophone lineage --stale --root {layout.root} --json")
+    show.table(title, ("pair", "run", "input", "is", "audio"), lines[: show.MOST_ROWS])
+    show.more(len(lines), f"gramophone lineage --stale --root {layout.root} --json")
     click.echo("what computes them anew, and nothing that is done (an input that is gone has to be put back first):")
     click.echo("\n".join(f"  {command}" for command in commands))
     return code

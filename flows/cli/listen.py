@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from flows.cli.options import root_option
+from flows.cli.options import check_named, root_option
 from flows.config import settle
 from tasks.records.reasons import UsageError
 
@@ -24,8 +24,7 @@ def listen(run_id: str | None, latest: bool, port: int, show: bool, **flags: Any
     With your credentials for the bucket, which do not leave this process. The address holds a secret: whoever has it
     may listen, on this machine only.
     """
-    if (run_id is None) != latest:
-        raise UsageError("name a run, or say --latest (not both); `gramophone status --latest` shows the latest.")
+    check_named(run_id, latest)
     import uvicorn
 
     from tasks.report.serve import Listening, check

@@ -15,11 +15,10 @@ def failures(frame: Any, run_id: str, root: str) -> None:
     left = frame[frame["status"] != "ok"]
     if left.empty:
         return
-    shown_rows = list(rows_of(left.head(50)))
+    shown_rows = list(rows_of(left.head(show.MOST_ROWS)))
     rows = [(row["pair_id"] or f"row {row['manifest_row']}", named(row), row["message"]) for row in shown_rows]
     show.table("pairs that are not done", ("pair", "reason", "message"), rows)
-    if len(left) > 50:
-        click.echo(f"... and {len(left) - 50} more: gramophone status {run_id} --root {root} --json")
+    show.more(len(left), f"gramophone status {run_id} --root {root} --json")
     said = {
         named(row): remedy(row["reason"], f"{run_id} --root {root}", row["quarantined"])
         for row in shown_rows
@@ -34,10 +33,9 @@ def withdrawn(frame: Any, run_id: str, root: str) -> None:
     gone = frame[frame["withdrawn"]]
     if gone.empty:
         return
-    rows = [(row["pair_id"], row["message"]) for row in rows_of(gone.head(50))]
+    rows = [(row["pair_id"], row["message"]) for row in rows_of(gone.head(show.MOST_ROWS))]
     show.table("pairs that were withdrawn", ("pair", "message"), rows)
-    if len(gone) > 50:
-        click.echo(f"... and {len(gone) - 50} more: gramophone status {run_id} --root {root} --json")
+    show.more(len(gone), f"gramophone status {run_id} --root {root} --json")
 
 
 def dry_run(submission: Any, as_json: bool) -> int:

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from flows.config import FIELDS, fields_of, kind_of, parsed
 from tasks.records.parameters import Parameters
+from tasks.records.reasons import UsageError
 from tasks.records.run import Connection, Job, Options
 
 Command = Callable[..., Any]
@@ -33,6 +34,12 @@ root_option = field_options({"root": FIELDS["root"], **fields_of(Connection)})
 until_option = field_options({"until": FIELDS["until"]})
 job_options = field_options({name: Job.model_fields[name] for name in ("night", "wait")})
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")
+
+
+def check_named(run_id: str | None, latest: bool) -> None:
+    """Raises UsageError unless a run is named, by its id or as the latest."""
+    if (run_id is None) != latest:
+        raise UsageError("name a run, or say --latest (not both); `gramophone status --latest` shows the latest.")
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:

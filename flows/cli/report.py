@@ -5,9 +5,8 @@ from typing import Any
 import click
 
 from flows.cli import show
-from flows.cli.options import json_option, root_option
+from flows.cli.options import check_named, json_option, root_option
 from flows.config import settle
-from tasks.records.reasons import UsageError
 
 
 @click.command()
@@ -25,8 +24,7 @@ def report(run_id: str | None, latest: bool, most: int, as_json: bool, **flags: 
     Each run writes its page at its end. It shows every pair with its three sounds, their spectrograms, losses and
     lineage, and opens from a folder as it is; of a private bucket, by `gramophone listen`.
     """
-    if (run_id is None) != latest:
-        raise UsageError("name a run, or say --latest (not both); `gramophone status --latest` shows the latest.")
+    check_named(run_id, latest)
     from tasks.layout import Layout
     from tasks.report import write_report
     from tasks.roots import place

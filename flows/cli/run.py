@@ -8,7 +8,15 @@ import click
 from pydantic import ValidationError
 
 from flows.cli import listing, show
-from flows.cli.options import job_options, json_option, parameter_options, root_option, run_options, until_option
+from flows.cli.options import (
+    check_named,
+    job_options,
+    json_option,
+    parameter_options,
+    root_option,
+    run_options,
+    until_option,
+)
 from flows.config import FIELDS, parsed, settle, validation_message
 from tasks.records.reasons import Reason, UsageError
 
@@ -84,8 +92,7 @@ def rerun(
     because neither inputs, parameters nor code have changed, are listed and left (exit 1) unless --force is given. So
     are quarantined pairs: those that have failed --max-attempts times since their inputs or parameters changed.
     """
-    if (run_id is None) != latest:
-        raise UsageError("name a run, or say --latest (not both); `gramophone status --latest` shows the latest.")
+    check_named(run_id, latest)
     settings = settle(flags)
     from tasks.rerun import RerunJob, prepare_rerun
 

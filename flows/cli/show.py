@@ -15,7 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tasks.records.reasons import printable
+
 LINE_EVERY_SECONDS = 30.0
+MOST_ROWS = 50
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -37,9 +40,16 @@ def cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
-def printable(text: str) -> str:
-    """Control characters and marks of direction spelled out; lines stay lines."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+def more(rows: int, command: str) -> None:
+    """Where a table of MOST_ROWS has not shown all: how many are left, and what shows them."""
+    if rows > MOST_ROWS:
+        click.echo(f"... and {rows - MOST_ROWS} more: {command}")
+
+
+def amount(found: Sequence[Any]) -> str:
+    """How many objects, and how large they are together."""
+    objects = "1 object" if len(found) == 1 else f"{len(found):,} objects"
+    return f"{objects}, {sum(one.size for one in found) / 1e6:,.1f} MB"
 
 
 def say(text: str) -> None:

@@ -10,7 +10,6 @@ from flows.cli.options import json_option, root_option
 from flows.config import settle
 from tasks.records.reasons import PairError, UsageError
 
-MOST_ROWS = 50
 MOST_CHARACTERS = 200
 
 
@@ -49,7 +48,7 @@ def withdraw(clip: str, reason: str, dry_run: bool, yes: bool, as_json: bool, **
     found = find(store, layout, clip)
     if not as_json:
         _list(found, root)
-    if dry_run or not (yes or click.confirm(f"withdraw {found.named} and delete {_amount(found.objects)}?")):
+    if dry_run or not (yes or click.confirm(f"withdraw {found.named} and delete {show.amount(found.objects)}?")):
         return _tell(found, None, [], [], as_json)
     stone = bury(store, layout, found, reason)
     gone, kept = _deleted(store, layout, found)
@@ -79,15 +78,14 @@ def _deleted(store: Any, layout: Any, found: Any) -> tuple[list[Any], list[tuple
 def _list(found: Any, root: str) -> None:
     if found.before is not None:
         click.echo(f"{found.named} {found.before.sentence()}")
-    rows = found.outputs.head(MOST_ROWS)
+    rows = found.outputs.head(show.MOST_ROWS)
     if rows.empty:
         click.echo(f"no output under {root} was made from {found.named}")
         return
     title = f"made from {found.named}: {len(found.outputs)} pair{'s' if len(found.outputs) > 1 else ''}"
     columns = ("run_id", "pair_id", "audio_uri", "served_by")
     show.table(title, ("run", "pair", "audio", "served by"), rows[list(columns)].itertuples(index=False))
-    if len(found.outputs) > MOST_ROWS:
-        click.echo(f"... and {len(found.outputs) - MOST_ROWS} more: gramophone withdraw ... --dry-run --json")
+    show.more(len(found.outputs), "gramophone withdraw ... --dry-run --json")
 
 
 def _tell(found: Any, stone: Any, gone: list[Any], kept: list[tuple[str, str]], as_json: bool) -> int:
@@ -108,17 +106,12 @@ def _tell(found: Any, stone: Any, gone: list[Any], kept: list[tuple[str, str]], 
             }
         )
         return code
-    for _, why in kept[:MOST_ROWS]:
+    for _, why in kept[: show.MOST_ROWS]:
         click.echo(f"not deleted: {why}", err=True)
     if kept:
         click.echo(f"{len(kept)} could not be deleted: may these credentials delete? Then withdraw again.", err=True)
     if stone is None:
-        click.echo(f"{_amount(found.objects)} to delete; nothing was written or deleted")
+        click.echo(f"{show.amount(found.objects)} to delete; nothing was written or deleted")
     else:
-        click.echo(f"withdrawn ({found.tombstone}): {_amount(gone)} deleted")
+        click.echo(f"withdrawn ({found.tombstone}): {show.amount(gone)} deleted")
     return code
-
-
-def _amount(found: list[Any]) -> str:
-    objects = "1 object" if len(found) == 1 else f"{len(found):,} objects"
-    return f"{objects}, {sum(one.size for one in found) / 1e6:,.1f} MB"

@@ -1,6 +1,5 @@
 """What made an output, and what was made from an input: answered from the results of all runs."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import pandas as pd
 from tasks.attempts import served_by
 from tasks.layout import Layout
 from tasks.lineage.uses import made_from, uses
-from tasks.records.parameters import Parameters
+from tasks.overrides import changed
 from tasks.records.reasons import UsageError
 from tasks.results import read_results, read_runs, rows_of
 from tasks.roots import place
@@ -101,10 +100,8 @@ class _History:
         self._computed = rows[rows["served_by"].isna()].set_index(_attempts(rows[rows["served_by"].isna()]))
         served = rows[rows["served_by"].notna()]
         self._served = _attempts(served).groupby(served["served_by"]).agg(list).to_dict()
-        self._usual = Parameters().model_dump(mode="json")
 
     def about(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        params = json.loads(row["params"]) if row["params"] else {}
         attempt, computed_by = f"{row['run_id']}/{row['manifest_row']}", served_by(row)
         return {
             "attempt": attempt,
@@ -112,9 +109,7 @@ class _History:
             **{name: row[name] for name in OUTPUT},
             "inputs": [dict(one) for one in (row["inputs"] if row["inputs"] is not None else ())],
             "parameters": {
-                name: {"value": value, "default": self._usual.get(name)}
-                for name, value in params.items()
-                if value != self._usual.get(name)
+                name: {"value": value, "default": usual} for name, (value, usual) in changed(row["params"]).items()
             },
             "run_id": row["run_id"],
             "reruns": self._ancestors(row["run_id"]),

@@ -113,6 +113,11 @@ def remedy(reason: Reason | str, run_id: str, quarantined: bool = False) -> str:
     return text.format(run=run_id, reason=reason.value)
 
 
+def printable(text: str) -> str:
+    """Control characters and marks of direction spelled out, which do nothing to a terminal then; lines stay lines."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 class PairError(Exception):
     """One pair cannot be done; the others go on. `message` says what, where and why, for a person."""
 
@@ -132,7 +137,7 @@ class UsageError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__("".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message))
+        super().__init__(printable(message))
 
 
 class OutOfReach(Exception):

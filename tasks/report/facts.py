@@ -1,7 +1,6 @@
 """What a report tells of a run and its reruns, as plain values: every pair in a line, and all about each in parts."""
 
 import base64
-import json
 import math
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +11,8 @@ import pandas as pd
 
 from tasks.attempts import served_by
 from tasks.layout import Layout
+from tasks.overrides import changed
 from tasks.records import schema
-from tasks.records.parameters import Parameters
 from tasks.records.reasons import OutOfReach, named, remedy
 from tasks.records.run import EndRecord, RunRecord
 from tasks.report.links import link
@@ -69,8 +68,6 @@ class Facts:
         return rows_of(self.pairs)
 
     def _about(self, row: Mapping[str, Any], curve: Mapping[str, Any], folder: str) -> dict[str, Any]:
-        params = json.loads(row["params"]) if row["params"] else {}
-        usual = Parameters().model_dump(mode="json")
         return {
             "name": _name(row),
             "status": row["status"],
@@ -83,7 +80,7 @@ class Facts:
             "curve": {name: [_short(v) for v in curve[name]] for name in ("style", "content") if curve.get(name)},
             "stages": curve.get("stage") or [],
             "figures": {name: _short(row[name]) for name in FIGURES if row.get(name) is not None},
-            "changed": {k: [v, usual.get(k)] for k, v in params.items() if v != usual.get(k)},
+            "changed": changed(row["params"]),
             "lineage": _lineage(row),
             "tags": dict(row["tags"] or ()),
         }

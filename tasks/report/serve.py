@@ -59,6 +59,7 @@ class Listening:
     root: str
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     _kept: Kept = field(default_factory=Kept)
+    _places: dict[tuple[str, int, int], tuple[str, str | None, Roots]] = field(default_factory=dict)
 
     def page(self, run_id: str) -> str:
         """The path of a run's page."""
@@ -93,14 +94,21 @@ class Listening:
         return uri, store.read(uri).data if path.startswith("runs/") else self._kept.read(store, uri)
 
     def _input(self, run_id: str, row: int, number: int) -> tuple[str, bytes]:
+        place = run_id, row, number
+        if place not in self._places:  # a browser asks for one input many times, and rows do not change
+            self._places[place] = self._find(*place)
+        uri, etag, allowed = self._places[place]
+        return uri, self._kept.read(open_store(uri), uri, etag, allowed)
+
+    def _find(self, run_id: str, row: int, number: int) -> tuple[str, str | None, Roots]:
+        """Where an input of a row is, the version that was read, and where its run might read from."""
         store, layout = open_store(self.root), Layout(self.root)
         run = read_run(store, layout, run_id)
         rows = read_results(store, layout, {run_id})
         inputs = [one for found in rows.loc[rows["manifest_row"] == row, "inputs"] for one in found]
         if run is None or number >= len(inputs):
             raise PairError(Reason.INPUT_MISSING, f"run {run_id} has no input {number} in row {row}")
-        uri, etag = inputs[number]["uri"], inputs[number]["etag"]
-        return uri, self._kept.read(open_store(uri), uri, etag, Roots(run.allowed))
+        return inputs[number]["uri"], inputs[number]["etag"], Roots(run.allowed)
 
 
 def ranged(data: bytes, wanted: str | None, kind: str) -> Response:

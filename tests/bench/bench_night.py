@@ -21,15 +21,7 @@ import pandas as pd
 from tests.bench import music
 from tests.bench.table import figure, machine, markdown, spread
 from tests.proxy import Proxy, proxy_to
-from tests.servers import (
-    free_port,
-    free_s3_ports,
-    make_bucket,
-    postgres_at,
-    postgres_folder,
-    prefect_server_at,
-    s3_server_at,
-)
+from tests.servers import free_port, free_s3_ports, make_bucket, prefect_at, s3_server_at
 
 SHARD_PAIRS = 8
 STAGES = ("seconds_spectrogram", "seconds_phase", "seconds_refine", "seconds_write")
@@ -60,10 +52,7 @@ def servers(folder: Path) -> Iterator[tuple[dict[str, str], Proxy]]:
         stack.enter_context(s3_server_at(ports, folder / "s3", key, secret))
         proxy = stack.enter_context(proxy_to(f"http://127.0.0.1:{ports[3]}"))
         port, settings = free_port(), {"PREFECT_HOME": str(folder / "prefect")}
-        if programs := postgres_folder():
-            url = stack.enter_context(postgres_at(free_port(), folder / "postgres.log", programs))
-            settings["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = url
-        stack.enter_context(prefect_server_at(port, folder / "prefect.log", settings))
+        stack.enter_context(prefect_at(port, folder, settings))
         yield (
             settings
             | {
