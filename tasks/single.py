@@ -38,7 +38,7 @@ def restyle_files(
         on_step(step.stage, 0 if step.stage == "phase" else 1)
 
     track = Track(loaded)
-    return write(track, transfer_track(track, torch.device(devices(device)[0]), step))
+    return write(track, transfer_track(track, torch.device(devices(device)[0]), step), run_id=None)
 
 
 def _weights(params: Parameters) -> list[str]:

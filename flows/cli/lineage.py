@@ -22,8 +22,9 @@ DIGITS = 12
 def lineage(uri_or_id: str | None, stale: bool, as_json: bool, **flags: Any) -> int:
     """Show what made an output, and everything that was made from an input, over all runs.
 
-    URI_OR_ID is the URI, the sha256, the pair_id or the pair_key of an output, a run, an attempt (RUN_ID/ROW), or the
-    URI or sha256 of an input. A path is taken from the working directory; of a sha256 12 characters are enough.
+    URI_OR_ID is the URI, the sha256, the pair_id or the pair_key of an output, a copy of it, a run, an attempt
+    (RUN_ID/ROW), or the URI or sha256 of an input. A path is taken from the working directory; of a sha256 12
+    characters are enough. A copy is known by its digest or, where it was converted, by the tag that it bears.
 
     With --stale: every output whose inputs are no longer what it was made from, and the command that makes it anew.
     """

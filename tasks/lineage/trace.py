@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 
 from tasks.attempts import served_by
+from tasks.audio import Tag, read_tag
 from tasks.layout import Layout
 from tasks.lineage.uses import made_from, uses
 from tasks.overrides import changed
-from tasks.records.reasons import UsageError
+from tasks.records.reasons import PairError, UsageError
 from tasks.results import read_results, read_runs, rows_of
 from tasks.roots import place
-from tasks.store import Store
+from tasks.store import Store, open_store
 from tasks.withdrawn import Withdrawn, read_withdrawn
 
 DIGEST = re.compile(r"[0-9a-f]{12,64}")
@@ -26,9 +27,10 @@ CODE = (
 )  # fmt: skip
 DERIVED = ("run_id", "manifest_row", "pair_id", "role", "input_uri", "input_sha256", "audio_uri", "served_by")
 ASKABLE = (
-    "ask for the URI, sha256 (12 characters of it or more), pair_id or pair_key of an output, a run, an attempt "
-    "(RUN_ID/ROW), or the URI or sha256 of an input"
+    "ask for the URI, sha256 (12 characters of it or more), pair_id or pair_key of an output, a copy of it, a run, an "
+    "attempt (RUN_ID/ROW), or the URI or sha256 of an input"
 )
+COPY_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,23 @@ class Lineage:
 
 
 def lineage(store: Store, layout: Layout, asked: str) -> Lineage:
-    """Both directions. Raises UsageError where nothing under the root has to do with `asked`."""
+    """Both directions; what no name tells is looked for by what a file of that name holds.
+
+    Raises UsageError where nothing under the root has to do with `asked`.
+    """
     rows = read_results(store, layout)
     uri = uri_of(asked)
+    named, derived = _named(rows, asked, uri), derived_from(rows, uri, digests_like(rows, asked))
+    tag = None
+    if uri and not named.any() and derived.empty:
+        sha256, tag = _contents(uri)
+        named, derived = _copied(rows, sha256, tag), derived_from(rows, None, {sha256} if sha256 else set())
     parents = {run.run_id: run.parent_run_id for run in read_runs(store, layout)}
     history = _History(rows, parents, read_withdrawn(store, layout))
-    made = [history.about(row) for row in rows_of(rows[_named(rows, asked, uri)])]
-    derived = derived_from(rows, uri, digests_like(rows, asked))
+    made = [history.about(row) for row in rows_of(rows[named])]
     if not made and derived.empty:
-        raise UsageError(f"nothing under {layout.root} was made by or from {asked}; {ASKABLE}.")
+        says = f" (its tag says pair_key {tag.pair_key}, run {tag.run_id or 'none'})" if tag else ""
+        raise UsageError(f"nothing under {layout.root} was made by or from {asked}{says}; {ASKABLE}.")
     return Lineage(asked, made, derived)
 
 
@@ -84,6 +94,23 @@ def _named(rows: pd.DataFrame, asked: str, uri: str | None) -> pd.Series:
     if DIGEST.fullmatch(asked):
         found |= rows["audio_sha256"].str.startswith(asked).eq(True)  # of an attempt without audio: null
     return found | _attempts(rows).eq(asked)
+
+
+def _contents(uri: str) -> tuple[str | None, Tag | None]:
+    """Digest and tag of what lies at `uri`; None and None where nothing does, or too much."""
+    try:
+        blob = open_store(uri).read(uri, limit=COPY_BYTES)
+    except PairError:
+        return None, None
+    return blob.sha256, read_tag(blob.data)
+
+
+def _copied(rows: pd.DataFrame, sha256: str | None, tag: Tag | None) -> pd.Series:
+    """The attempts whose output has this digest or, converted since, bears this tag."""
+    found = rows["audio_sha256"].eq(sha256 or "")
+    if tag:
+        found |= rows["pair_key"].eq(tag.pair_key) & rows["run_id"].eq(tag.run_id or "")
+    return found
 
 
 def _attempts(rows: pd.DataFrame) -> pd.Series:

@@ -89,6 +89,7 @@ EFFORT_COLUMNS = (
 AUDIO_COLUMNS = (
     Column("audio_uri", pa.string(), "the output"),
     Column("audio_sha256", pa.string(), "digest of the output file"),
+    Column("samples_sha256", pa.string(), "digest of its samples as decoded: equal for the same sound of another run"),
     Column("audio_bytes", pa.int64(), "size of the output file, bytes"),
     Column("audio_rate", pa.int64(), "sample rate of the output, Hz"),
     Column("audio_channels", pa.int64(), "channels of the output"),

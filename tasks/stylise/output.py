@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tasks import pictures
-from tasks.audio import decode, encode
+from tasks.audio import Tag, decode, encode
 from tasks.stylise.inputs import Loaded, at_working_level
 from tasks.stylise.track import Track
 from tasks.transfer import judge, quality
@@ -33,9 +33,10 @@ class Restyled:
     curves: dict[str, Any]
 
 
-def write(track: Track, outcome: Outcome) -> Restyled:
+def write(track: Track, outcome: Outcome, run_id: str | None) -> Restyled:
     """Bring the result to the content's loudness and image, guard its true peak, encode and measure what was written.
 
+    The file is tagged with its pair and its run (None: of no run).
     Losses compare at working level: the gain, which is recorded, is taken back before they are measured.
     """
     clock = time.perf_counter()
@@ -46,7 +47,7 @@ def write(track: Track, outcome: Outcome) -> Restyled:
     # An untouched content keeps its peaks.
     most_db = params.limiter_db if params.strength else 0.0
     channels, gain_db = at_loudness(channels, loaded.content.lufs, rate, params.peak_limit_dbtp, most_db)
-    data = encode(channels.numpy(), rate, params.audio_format)
+    data = encode(channels.numpy(), rate, params.audio_format, Tag(loaded.pair.key(), run_id).text())
     written = _decoded(data, rate, channels.shape[-1])
     mono = written.mean(0)
     content_loss, style_loss = _mean_losses(track, mono * quality.ratio(-gain_db), judge.relative_losses)
@@ -54,6 +55,7 @@ def write(track: Track, outcome: Outcome) -> Restyled:
     values: dict[str, Any] = {
         "status": "ok",
         "audio_sha256": hashlib.sha256(data).hexdigest(),
+        "samples_sha256": hashlib.sha256(written.numpy().tobytes()).hexdigest(),
         "audio_bytes": len(data),
         "audio_rate": rate,
         "audio_channels": len(channels),

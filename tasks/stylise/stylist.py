@@ -151,7 +151,7 @@ class Stylist:
     def _written(self, track: Track) -> Attempt:
         one = track.loaded
         try:
-            restyled = write(track, track.outcome())
+            restyled = write(track, track.outcome(), self.run.run_id)
             uri = self.layout.audio(
                 self.run.night,
                 self.run.run_id,

@@ -28,4 +28,4 @@ def test_two_runs_of_one_manifest_at_once_are_exact(desk, request, kind):
     rows = read_results(store, layout)
     assert rows.run_id.nunique() == 2
     assert len(standing(root)) == len(across_runs(rows)) == 6
-    assert rows.groupby("pair_key").audio_sha256.nunique().eq(1).all(), "the same pair gave the same bits"
+    assert rows.groupby("pair_key").samples_sha256.nunique().eq(1).all(), "the same pair gave the same bits"

@@ -12,11 +12,12 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.audio import decode, encode, probe
+from tasks.audio import Tag, decode, encode, probe, read_tag
 from tasks.records.reasons import PairError, Reason
 
 RATE = 22_050
 TAG = json.dumps({"pair_id": "café-1", "run": "r1"})
+OURS = Tag("ab" * 32, "20261126T010000-café")
 
 
 def music(seconds=2.0, rate=RATE):
@@ -67,6 +68,21 @@ def test_equal_sounds_are_equal_files(audio_format):
 def test_a_comment_travels_in_the_file(audio_format):
     with soundfile.SoundFile(io.BytesIO(encode(music(), RATE, audio_format, TAG))) as file:
         assert json.loads(file.comment) == json.loads(TAG)
+
+
+@pytest.mark.parametrize("audio_format", ["flac", "wav", "ogg", "mp3"])
+@pytest.mark.parametrize("tag", [OURS, OURS._replace(run_id=None)], ids=["of a run", "made by hand"])
+def test_a_tag_is_read_from_the_file_again(audio_format, tag):
+    assert read_tag(encode(music(), RATE, audio_format, tag.text())) == tag
+
+
+@pytest.mark.parametrize("comment", [None, "a song", "[1]", TAG, '{"made_by": "gramophone"}', '"made_by"', "null"])
+def test_a_comment_of_somebody_else_is_no_tag(comment):
+    assert read_tag(encode(music(), RATE, "flac", comment)) is None
+
+
+def test_what_is_no_audio_has_no_tag():
+    assert read_tag(b"no sound") is None
 
 
 @pytest.mark.parametrize("audio_format", ["flac", "wav"])

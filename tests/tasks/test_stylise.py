@@ -9,6 +9,7 @@ import soundfile
 import torch
 
 from tasks import attempts, single, stylise
+from tasks.audio import Tag, decode, read_tag
 from tasks.clips import synthesise
 from tasks.decoding import DecodePool
 from tasks.layout import Layout
@@ -90,6 +91,9 @@ def test_every_pair_ends_in_one_attempt_with_its_audio_stored(stylist, folder, s
         blob = open_store(store_root).read(values[row]["audio_uri"])
         assert blob.sha256 == values[row]["audio_sha256"]
         assert blob.sha256[:12] in values[row]["audio_uri"]
+        assert read_tag(blob.data) == Tag(values[row]["pair_key"], made.run.run_id)
+        sound = decode(blob.data, sample_rate=None, max_seconds=60).samples
+        assert values[row]["samples_sha256"] == hashlib.sha256(sound.tobytes()).hexdigest()
 
 
 @pytest.mark.parametrize("by", ["uri", "sha256"])

@@ -1,10 +1,14 @@
 """What made an output, and all that was made from a clip, asked by every name that it has."""
 
+import io
 from hashlib import sha256
 
 import pytest
+import soundfile
 
 from tasks import attempts, results
+from tasks.audio import Tag, decode, encode
+from tasks.clips import synthesise
 from tasks.lineage.trace import lineage
 from tasks.records.reasons import PairError, Reason, UsageError
 from tasks.results import read_results
@@ -54,6 +58,36 @@ def test_all_that_was_made_from_a_clip_is_found_in_all_runs(two_runs, by):
     digest = sha256(b"rain").hexdigest()
     text = {"uri": join(two_runs.root, "clips/rain"), "sha256": digest, "beginning": digest[:12]}[by]
     assert pairs_made_from(two_runs, text) == [("1", "p0", "style"), ("2", "p1", "style")]
+
+
+@pytest.mark.parametrize("any_root", ["folder"], indirect=True)
+@pytest.mark.parametrize("role", ["output", "input"])
+def test_a_copy_under_another_name_is_known_by_its_digest(two_runs, tmp_path, role):
+    row = by_pair(two_runs).loc["p1"]
+    copy = tmp_path / "copy"
+    copy.write_bytes(two_runs.store.read(row["audio_uri"]).data if role == "output" else b"rain")
+    found = asked(two_runs, str(copy))
+    if role == "output":
+        assert [made["attempt"] for made in found.made] == ["2/1"]
+    else:
+        assert [made["attempt"] for made in found.made] == []
+        assert list(found.derived["pair_id"]) == ["p0", "p1"]
+
+
+@pytest.mark.parametrize("any_root", ["folder"], indirect=True)
+def test_a_copy_that_was_converted_is_known_by_its_tag_and_one_of_another_root_says_whose_it_is(two_runs, tmp_path):
+    row = by_pair(two_runs).loc["p1"]
+    sound = synthesise("bells", 0.5, 8_000)
+    original = encode(sound, 8_000, "flac", Tag(row["pair_key"], "2").text())
+    with soundfile.SoundFile(io.BytesIO(original)) as file:
+        comment = file.comment
+    (tmp_path / "copy.ogg").write_bytes(
+        encode(decode(original, sample_rate=8_000, max_seconds=9).samples, 8_000, "ogg", comment)
+    )
+    (tmp_path / "other.flac").write_bytes(encode(sound, 8_000, "flac", Tag("f" * 64, "9").text()))
+    assert [made["attempt"] for made in asked(two_runs, str(tmp_path / "copy.ogg")).made] == ["2/1"]
+    with pytest.raises(UsageError, match=f"its tag says pair_key {'f' * 64}, run 9"):
+        asked(two_runs, str(tmp_path / "other.flac"))
 
 
 @pytest.mark.parametrize("any_root", ["folder"], indirect=True)
