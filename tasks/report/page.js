@@ -1,4 +1,3 @@
-"use strict";
 const gramophone = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const at = Object.fromEntries(data.columns.map((name, n) => [name, n]));
@@ -8,16 +7,6 @@ const gramophone = (() => {
   const panel = $("pair");
   let order = data.pairs.map((_, n) => n), first = 0, chosen = -1, player = null;
   const parts = new Map();  // number -> a promise of its pairs
-
-  function make(tag, attributes, ...children) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes || {})) {
-      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-      else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
-    }
-    element.append(...children.filter((child) => child !== null && child !== undefined));
-    return element;
-  }
 
   function drawing(tag, attributes, ...children) {
     const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -29,9 +18,6 @@ const gramophone = (() => {
   const figure = (value) => value === null || value === undefined ? "–"
     : typeof value !== "number" ? String(value)
     : Number.isInteger(value) ? String(value) : value.toPrecision(3);
-
-  const clock = (seconds) => !Number.isFinite(seconds) ? "–"
-    : `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
   // --- what a person may copy: the words between backticks ----------------------------------------
 
@@ -197,108 +183,51 @@ const gramophone = (() => {
   }
 
   function transport(pair, sounds) {
-    const names = Object.keys(sounds);
-    const audios = {}, marks = {}, buttons = {};
-    let current = names.includes("result") ? "result" : names[0], playing = false, over = false;
-
-    const lasts = (name) => {
-      const { start, seconds } = sounds[name], whole = audios[name].duration;
-      return seconds || (Number.isFinite(whole) ? whole - start : NaN);
-    };
-    const longest = () => lasts("result" in sounds ? "result" : current);
-    const position = () => Math.max(0, audios[current].currentTime - sounds[current].start);
-
-    function place(name, seconds) {
-      const length = lasts(name), within = Number.isFinite(length) && length > 0 ? seconds % length : seconds;
-      audios[name].currentTime = sounds[name].start + within;
-    }
-
-    function level() {
-      const known = names.map((name) => sounds[name].lufs).filter((v) => v !== null && v !== undefined);
-      const quietest = Math.min(...known);
-      for (const name of names) {
-        const own = sounds[name].lufs;
-        audios[name].volume = equal.checked && own !== null && own !== undefined ? 10 ** ((quietest - own) / 20) : 1;
-      }
-    }
-
-    function choose(name) {
-      if (!audios[name] || name === current) return;
-      const now = position();
-      audios[current].pause();
-      current = name;
-      place(name, now);
-      if (playing) start();
-      draw();
-    }
-
-    function start() {
-      playing = true;
-      const audio = audios[current];
-      const asked = audio.play();
-      if (asked) asked.catch((error) => { if (audio === audios[current] && error.name !== "AbortError") { playing = false; said.textContent = `cannot be played: ${sounds[current].uri}`; draw(); } });
-      draw();
-    }
-
-    function pause() { playing = false; audios[current].pause(); draw(); }
-    const toggle = () => playing ? pause() : start();
-    function seek(seconds) { place(current, Math.max(0, seconds)); draw(); }
+    const names = Object.keys(sounds), marks = {}, buttons = {};
+    const heard = Object.fromEntries(names.map((name) => [name, { ...sounds[name], src: address(name, sounds[name], pair) }]));
+    const can = (name) => Boolean(heard[name].src);
+    const first = names.includes("result") ? "result" : names[0];
+    const own = new Player(heard, {
+      first: can(first) ? first : names.find(can) || first,
+      leading: first,
+      changed: draw,
+      failed: (name) => { draw(); said.textContent = `cannot be played: ${sounds[name].uri}`; },
+    });
 
     function draw() {
-      const now = position(), length = longest();
-      play.textContent = playing ? "pause" : "play";
-      play.setAttribute("aria-pressed", playing);
+      const now = own.position(), length = own.length();
+      play.textContent = own.playing ? "pause" : "play";
+      play.setAttribute("aria-pressed", own.playing);
       bar.max = Number.isFinite(length) ? length : 1;
-      if (document.activeElement !== bar || playing) bar.value = now;
+      if (document.activeElement !== bar || own.playing) bar.value = now;
       said.textContent = `${clock(now)} / ${clock(length)}`;
+      equal.checked = own.equal;
       for (const name of names) {
-        buttons[name].setAttribute("aria-pressed", name === current);
-        const whole = lasts(name);
+        buttons[name].setAttribute("aria-pressed", name === own.current);
+        const whole = own.lasts(name);
         if (marks[name]) marks[name].style.left = `${Number.isFinite(whole) && whole > 0 ? ((now % whole) / whole) * 100 : 0}%`;
       }
     }
 
-    function tick() {
-      if (over) return;
-      if (playing) {
-        const length = lasts(current);
-        if (Number.isFinite(length) && position() >= length) { pause(); place(current, 0); }
-        draw();
-      }
-      requestAnimationFrame(tick);
-    }
-
-    const play = make("button", { class: "play", type: "button", onclick: toggle }, "play");
-    const bar = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, "aria-label": "position, seconds", oninput: (event) => seek(Number(event.target.value)) });
+    const play = make("button", { class: "play", type: "button", onclick: () => own.toggle() }, "play");
+    const bar = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, "aria-label": "position, seconds", oninput: (event) => own.seek(Number(event.target.value)) });
     const said = make("output", {});
-    const equal = make("input", { type: "checkbox", id: "equal", onchange: level });
-    equal.checked = true;
-    const lanes = names.map((name, n) => {
-      const source = address(name, sounds[name], pair);
-      audios[name] = make("audio", { preload: "none", src: source, "data-source": name, onloadedmetadata: draw,
-        onended: () => { if (audios[current] === audios[name]) { playing = false; draw(); } } });
-      buttons[name] = make("button", { type: "button", "data-source": name, "aria-pressed": false, disabled: !source, title: sounds[name].uri, onclick: () => choose(name) },
-        name, make("small", {}, source ? `key ${SOURCES.indexOf(name) + 1}` : "only in `gramophone listen`".replaceAll("`", "")));
+    const equal = make("input", { type: "checkbox", id: "equal", onchange: () => own.level(equal.checked) });
+    const lanes = names.map((name) => {
+      buttons[name] = make("button", { type: "button", "data-source": name, "aria-pressed": false, disabled: !can(name), title: sounds[name].uri, onclick: () => own.choose(name) },
+        name, make("small", {}, can(name) ? `key ${SOURCES.indexOf(name) + 1}` : "only in `gramophone listen`".replaceAll("`", "")));
       const picture = pair.pictures[name];
       marks[name] = picture ? make("i", {}) : null;
       return make("div", { class: "lane" }, buttons[name], picture ? make("div", { class: "picture", onclick: (event) => {
-        const box = event.currentTarget.getBoundingClientRect(), whole = lasts(name);
-        if (source) choose(name);
-        seek(((event.clientX - box.left) / box.width) * (Number.isFinite(whole) ? whole : longest() || 0));
+        const box = event.currentTarget.getBoundingClientRect(), whole = own.lasts(name);
+        if (can(name)) own.choose(name);
+        own.seek(((event.clientX - box.left) / box.width) * (Number.isFinite(whole) ? whole : own.length() || 0));
       } }, make("img", { src: `data:image/png;base64,${picture}`, alt: `spectrogram of the ${name}, 50 Hz to 16 kHz` }), marks[name]) : make("span", { class: "quiet" }, "no picture"));
     });
-    if (!address(current, sounds[current], pair)) current = names.find((name) => address(name, sounds[name], pair)) || current;
-    const element = make("div", { class: "player" }, make("div", { class: "transport" }, play, bar, said), ...lanes,
-      make("label", { class: "level", for: "equal" }, equal, "equal loudness"), ...Object.values(audios));
-    level();
+    own.element = make("div", { class: "player" }, make("div", { class: "transport" }, play, bar, said), ...lanes,
+      make("label", { class: "level", for: "equal" }, equal, "equal loudness"), ...Object.values(own.audios));
     draw();
-    requestAnimationFrame(tick);
-    return {
-      element, toggle, choose, pause, position, seek, audios, sounds,
-      get current() { return current; },
-      level: () => { equal.checked = !equal.checked; level(); },
-      end: () => { over = true; pause(); for (const audio of Object.values(audios)) audio.removeAttribute("src"); },
-    };
+    return own;
   }
 
   // --- keys and the beginning ---------------------------------------------------------------------
@@ -309,7 +238,7 @@ const gramophone = (() => {
     const keys = {
       j: () => move(1), k: () => move(-1), Escape: close,
       " ": within ? null : () => player && player.toggle(),
-      l: () => player && player.level(),
+      l: () => player && player.level(!player.equal),
       ArrowLeft: event.target.matches("input") ? null : () => player && player.seek(player.position() - 5),
       ArrowRight: event.target.matches("input") ? null : () => player && player.seek(player.position() + 5),
     };

@@ -1,15 +1,11 @@
 """The page and its parts, as objects beside the run's record."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
-from importlib.resources import files
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tasks.layout import Layout
 from tasks.report.facts import FIGURES, LINE, PART, Facts, facts
 from tasks.report.histogram import histogram
+from tasks.report.rendering import rendered, script_json, text_of
 from tasks.standing import family_of
 from tasks.store import Store, join
 
@@ -30,7 +26,7 @@ def write_report(store: Store, layout: Layout, run_id: str | None = None, most: 
     folder = uri.rsplit("/", 1)[0]
 
     def write_part(number: int) -> None:
-        text = f"gramophone.part({number}, {_json(found.part(store, number, folder))})\n"
+        text = f"gramophone.part({number}, {script_json(found.part(store, number, folder))})\n"
         store.replace(join(folder, "report", f"{number:04d}.js"), text.encode())
 
     with ThreadPoolExecutor(8) as pool:
@@ -40,24 +36,13 @@ def write_report(store: Store, layout: Layout, run_id: str | None = None, most: 
 
 
 def _page(found: Facts) -> str:
-    environment = Environment(
-        loader=PackageLoader("tasks.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["json"] = _json
-    here = files("tasks.report")
     drawn = [histogram(name, found.column(name), powers) for name, powers in DRAWN.items()]
-    return environment.get_template("page.html.j2").render(
+    return rendered(
+        "tasks.report",
+        "page.html.j2",
         found=found,
         drawn=[one for one in drawn if one],
         docs=FIGURES,
         data={"columns": LINE, "pairs": found.lines(), "part": PART, "docs": FIGURES},
-        style=(here / "page.css").read_text(),
-        script=(here / "page.js").read_text(),
+        script=text_of("tasks.report", "page.js"),
     )
-
-
-def _json(value: Any) -> str:
-    """JSON that may stand in a script: nothing in it ends one."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")

@@ -1,0 +1,98 @@
+"use strict";
+
+function make(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+const clock = (seconds) => !Number.isFinite(seconds) ? "–"
+  : `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+
+// Several sounds of one position: one is heard at a time, switching keeps the place, and all are equally loud.
+// `sounds`: by name its `src`, the `start` and `seconds` of the part that is meant, and its loudness `lufs`.
+// `leading` names the one that gives the length.
+class Player {
+  constructor(sounds, { first, leading, changed, failed }) {
+    Object.assign(this, { sounds, leading, changed, failed, current: first, playing: false, equal: true, over: false });
+    this.audios = Object.fromEntries(Object.entries(sounds).map(([name, sound]) => [name, make("audio", {
+      preload: "none", src: sound.src, "data-source": name, onloadedmetadata: () => changed(),
+      onended: () => { if (this.current === name) { this.playing = false; changed(); } },
+    })]));
+    this.level(true, false);
+    requestAnimationFrame(() => this.tick());
+  }
+
+  // Seconds of a sound: of its part, or all that comes after the start; NaN while that is not known.
+  lasts(name) {
+    const { start, seconds } = this.sounds[name], whole = this.audios[name].duration;
+    return seconds || (Number.isFinite(whole) ? whole - start : NaN);
+  }
+
+  length() { return this.lasts(this.leading); }
+
+  position() { return Math.max(0, this.audios[this.current].currentTime - this.sounds[this.current].start); }
+
+  place(name, seconds) {
+    const length = this.lasts(name), within = Number.isFinite(length) && length > 0 ? seconds % length : seconds;
+    this.audios[name].currentTime = this.sounds[name].start + within;
+  }
+
+  // All as loud as the quietest, or each as it is.
+  level(equal, tell = true) {
+    this.equal = equal;
+    const known = Object.values(this.sounds).map((sound) => sound.lufs).filter((v) => v !== null && v !== undefined);
+    const quietest = Math.min(...known);
+    for (const [name, { lufs }] of Object.entries(this.sounds)) {
+      this.audios[name].volume = equal && lufs !== null && lufs !== undefined ? 10 ** ((quietest - lufs) / 20) : 1;
+    }
+    if (tell) this.changed();
+  }
+
+  choose(name) {
+    if (!this.audios[name] || name === this.current) return;
+    const now = this.position();
+    this.audios[this.current].pause();
+    this.current = name;
+    this.place(name, now);
+    if (this.playing) this.start();
+    this.changed();
+  }
+
+  start() {
+    this.playing = true;
+    const name = this.current, asked = this.audios[name].play();
+    if (asked) asked.catch((error) => {
+      if (name !== this.current || error.name === "AbortError") return;
+      this.playing = false;
+      this.failed(name);
+    });
+    this.changed();
+  }
+
+  pause() { this.playing = false; this.audios[this.current].pause(); this.changed(); }
+
+  toggle() { if (this.playing) this.pause(); else this.start(); }
+
+  seek(seconds) { this.place(this.current, Math.max(0, seconds)); this.changed(); }
+
+  tick() {
+    if (this.over) return;
+    if (this.playing) {
+      const length = this.lasts(this.current);
+      if (Number.isFinite(length) && this.position() >= length) { this.pause(); this.place(this.current, 0); }
+      this.changed();
+    }
+    requestAnimationFrame(() => this.tick());
+  }
+
+  end() {
+    this.over = true;
+    this.pause();
+    for (const audio of Object.values(this.audios)) audio.removeAttribute("src");
+  }
+}
