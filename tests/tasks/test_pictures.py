@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tasks.pictures import HEIGHT, HIGHEST_HZ, LOWEST_HZ, RANGE_DB, WIDTH, drawn, spectrogram
+from tasks.pictures import drawn, spectrogram
+from tasks.scale import HEIGHT, HIGHEST_HZ, LOWEST_HZ, RANGE_DB, WIDTH
 
 RATE = 22_050
 
