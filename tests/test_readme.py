@@ -1,4 +1,4 @@
-"""What the README promises, done: its questions in pandas, its generated parts."""
+"""What README and CONTRIBUTING promise, done: questions in pandas, a worked change, paths, generated parts."""
 
 import re
 import subprocess
@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from flows.cli import COMMANDS
+from tasks.records import schema
+from tasks.transfer import quality
+from tests.tasks.transfer import test_quality
 
 HOME = Path(__file__).resolve().parents[1]
 README = (HOME / "README.md").read_text()
+CONTRIBUTING = (HOME / "CONTRIBUTING.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +76,35 @@ def test_the_generated_parts_are_what_would_be_generated():
         [sys.executable, "-m", "cogapp", "--check", "README.md", "manifests/README.md"], cwd=HOME, capture_output=True
     )
     assert done.returncode == 0, "run `make docs`"
+
+
+def test_the_change_of_contributing_passes_its_own_test(monkeypatch):
+    proof, figure, column, value = re.findall(r"```python\n(.*?)```", CONTRIBUTING, re.DOTALL)
+    found = dict(vars(quality))
+    exec(figure, found)
+    monkeypatch.setattr(quality, "crest_db", found["crest_db"], raising=False)
+    proving = dict(vars(test_quality))
+    exec(proof, proving)
+    proving["test_a_sine_has_a_crest_of_three_decibels_and_a_click_one_of_many"]()
+    added = eval(column.strip().rstrip(","), dict(vars(schema)))
+    assert added.name not in {column.name for column in schema.RESULTS_COLUMNS}, "there by now: take another example"
+    measured = eval(f"{{{value}}}", {"quality": quality, "mono": test_quality.tone(440)})
+    assert list(measured) == [added.name]
+
+
+def test_what_contributing_names_is_there():
+    named = set(
+        re.findall(r"`((?:flows|tasks|tests|manifests|infra|\.ci)/[\w./*-]*|\w+\.(?:md|lock|toml))`", CONTRIBUTING)
+    )
+    assert len(named) > 15
+    assert not [path for path in named if not list(HOME.glob(path))]
+    typed = re.findall(r"\bpytest (tests.*?)(?:  |$)", CONTRIBUTING, re.MULTILINE)
+    assert typed
+    assert not [path for line in typed for path in line.split() if not (HOME / path).exists()]
+    targets = set(re.findall(r"\bmake ([a-z-]+)`?", re.sub(r"(?m)#.*$", "", CONTRIBUTING)))
+    makefile = (HOME / "Makefile").read_text()
+    assert {"setup", "test", "docs", "lint", "bench"} <= targets
+    assert not [target for target in targets if f"\n{target}:" not in makefile]
+    modules = re.findall(r"python -m (tests\.[\w.]+)(?: (bench_\w+))?", CONTRIBUTING)
+    assert not [name for name, _ in modules if not list(HOME.glob(f"{name.replace('.', '/')}*"))]
+    assert "CONTRIBUTING.md" in README
