@@ -17,6 +17,7 @@ COMMANDS = {
     "metrics": ("flows.cli.query:metrics", "Show or query the results."),
     "report": ("flows.cli.report:report", "Write the page of a run, to look at and to listen."),
     "listen": ("flows.cli.listen:listen", "Hear a run in the browser, also from a private bucket."),
+    "plot": ("flows.cli.plot:plot", "Draw spectrograms, losses, a sweep, or a figure by style."),
     "lineage": ("flows.cli.lineage:lineage", "Show what made an output, or was made from an input."),
     "verify": ("flows.cli.query:verify", "Check that every result has its audio, whole."),
     "gc": ("flows.cli.gc:gc", "Delete what no result names."),
