@@ -1,5 +1,6 @@
 """Carry out a planned run: record it, fan out its shards, judge it. What nightly and rerun have in common."""
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -13,14 +14,15 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.board import Board
 from flows.fanout import fan_out
 from flows.limits import Limits
+from flows.notices import amount, web_address
 from flows.outcome import conclude, state_of
 from flows.session import Session
 from tasks.records.pair import Attempt
 from tasks.records.run import EndRecord, RunRecord, Stop
-from tasks.report import write_report
+from tasks.report import PAGE, write_report
 from tasks.shard import Bench
 from tasks.standing import at_work
-from tasks.steps import record_step, whole
+from tasks.steps import materialize_results, record_step, whole
 from tasks.submit import Submission
 from tasks.worker import Worker, devices
 
@@ -49,12 +51,13 @@ def carry_out(submission: Submission, session: Session, besides: Sequence[str] =
         stopping=session.stopping,
         workers=workers,
     )
+    pairs, shards = amount(run.pairs - run.skipped, "pair"), amount(run.shards, "shard")
     log.info(
-        "run %s: %d pairs of %s in %d shards, %d skipped, night %s",
-        run.run_id, run.pairs - run.skipped, run.manifest_uri, run.shards, run.skipped, run.night,
+        "run %s: %s of %s in %s, %d skipped, night %s",
+        run.run_id, pairs, run.manifest_uri, shards, run.skipped, run.night,
     )  # fmt: skip
     with session.catching_signals(), at_work(run.run_id), closing(bench):
-        record_step(whole(submission))
+        record_step(f"{pairs} in {shards}", whole(submission))
         session.on_start(run)
         board.start()
         if not fan_out(submission.plan.shards, bench, limit=len(workers), closed=lambda: is_closed(run)):
@@ -62,9 +65,10 @@ def carry_out(submission: Submission, session: Session, besides: Sequence[str] =
         end, frame = conclude(submission, session.stop, besides)
         publish(submission, end)
     session.on_verdict(end, frame)
-    log.info("run %s: %s", run.run_id, end.message)
+    log.log(logging.INFO if end.exit_code == 0 else logging.WARNING, "run %s: %s", run.run_id, end.message)
+    tell_assets(submission, end)
     board.close(end, frame)
-    return state_of(end)
+    return state_of(run, end, submission.root)
 
 
 def publish(submission: Submission, end: EndRecord) -> None:
@@ -81,6 +85,16 @@ def publish(submission: Submission, end: EndRecord) -> None:
             write()
         except Exception as error:
             get_run_logger().warning("the %s of run %s could not be written: %s", what, run.run_id, error)
+
+
+def tell_assets(submission: Submission, end: EndRecord) -> None:
+    """Let Prefect know of the night's results as an asset. The verdict has been told: a fault here changes nothing."""
+    if not end.counts["ok"] - end.counts["skipped"] + end.counts["failed"]:
+        return  # nothing was written
+    try:
+        materialize_results(submission, end, web_address(submission.layout.run(end.run_id, PAGE), submission.root))
+    except Exception as error:
+        get_run_logger().warning("the results of run %s are no asset in Prefect: %s", end.run_id, error)
 
 
 def is_closed(run: RunRecord) -> bool:

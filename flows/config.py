@@ -23,7 +23,7 @@ from tasks.roots import shown
 M = TypeVar("M", bound=BaseModel)
 PREFIX = "GRAMOPHONE_"
 FILE = Path("gramophone.toml")
-RESERVED = {"image_digest", "require_all"}  # environment variables that are no settings
+RESERVED = {"image_digest", "require_all", "web_root"}  # environment variables that are no settings
 
 FIELDS: dict[str, FieldInfo] = {
     **Options.model_fields,
@@ -73,7 +73,7 @@ def _from_file(file: Path) -> dict[str, Any]:
     try:
         found = tomllib.loads(file.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not TOML: {error}") from error
+        raise UsageError(f"{file} is not TOML: {error}; write lines such as content_weight = 0.1.") from error
     for name in found:
         _known(name, name, f"a setting (in {file})")
     return found
@@ -91,7 +91,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _known(name: str, shown: str, what: str) -> None:
     if name not in FIELDS:
         close = get_close_matches(name, FIELDS, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = f"; did you mean {close[0]}?" if close else "; `gramophone run --help` lists them, with - for _."
         raise UsageError(f"{shown} is not {what}{hint}")
 
 

@@ -3,10 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from prefect.futures import PrefectFuture, as_completed
 from prefect.logging import get_run_logger
 
+from flows.notices import amount
 from tasks.plan import Shard
 from tasks.shard import Bench
 from tasks.steps import shard_step, whole
@@ -18,7 +20,7 @@ def fan_out(shards: Iterable[Shard], bench: Bench, limit: int, closed: Callable[
     The results say what became of a shard, not its future: that one also raises when the Prefect API is gone.
     Returns whether all were handed out.
     """
-    waiting, live = deque(shards), list[PrefectFuture[dict[str, int]]]()
+    waiting, live = deque(shards), list[PrefectFuture[Any]]()
     while True:
         while waiting and len(live) < limit and not bench.stopping() and not closed():
             live.append(_submit(waiting.popleft(), bench))
@@ -32,7 +34,7 @@ def fan_out(shards: Iterable[Shard], bench: Bench, limit: int, closed: Callable[
             get_run_logger().error("A shard's task ended with %s: %s", type(error).__name__, error)
 
 
-def _next(live: list[PrefectFuture[dict[str, int]]]) -> PrefectFuture[dict[str, int]]:
+def _next(live: list[PrefectFuture[Any]]) -> PrefectFuture[Any]:
     """The next future that is done. Prefect breaks into a deployed flow when it cannot renew its concurrency slot, as
     when its server was away for long: the run goes on, for its results need no Prefect."""
     while True:
@@ -42,5 +44,5 @@ def _next(live: list[PrefectFuture[dict[str, int]]]) -> PrefectFuture[dict[str, 
             get_run_logger().warning("Prefect has lost this run's concurrency slot; the run goes on")
 
 
-def _submit(shard: Shard, bench: Bench) -> PrefectFuture[dict[str, int]]:
-    return shard_step.submit(shard.number, whole(shard), whole(bench))
+def _submit(shard: Shard, bench: Bench) -> PrefectFuture[Any]:
+    return shard_step.submit(shard.number, amount(len(shard.pairs), "pair"), whole(shard), whole(bench))

@@ -87,9 +87,11 @@ def sentence(
 _OPEN_REASONS = {"lost", "preempted", "cancelled"}
 
 
-def state_of(end: EndRecord) -> State[Any]:
-    """Completed only with exit code 0."""
-    return Completed(message=end.message) if end.exit_code == 0 else Failed(message=end.message)
+def state_of(run: RunRecord, end: EndRecord, root: str) -> State[Any]:
+    """Completed only with exit code 0; else the message, which notifications repeat, says what to type."""
+    if end.exit_code == 0:
+        return Completed(message=end.message)
+    return Failed(message=f"{end.message}. Next: `{next_command(run, end, root)}`")
 
 
 def next_command(run: RunRecord, end: EndRecord, root: str) -> str:

@@ -4,7 +4,7 @@ import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +96,17 @@ def run_shard(bench: Bench, shard: Shard, context: dict[str, Any]) -> list[Attem
     if done:
         bench.shard_committed()
     return list(done.values())
+
+
+def counted(shard: Shard, attempts: Sequence[Attempt]) -> str:
+    """What became of a shard's pairs: "2 of 4 pairs done; 1 failed: 1 decode_error; 1 not reached"."""
+    why = Counter(str(attempt.values["reason"]) for attempt in attempts if not attempt.ok)
+    parts = [f"{len(attempts) - why.total()} of {len(shard.pairs)} pairs done"]
+    if why:
+        parts.append(f"{why.total()} failed: " + ", ".join(f"{n} {reason}" for reason, n in why.most_common()))
+    if left := len(shard.pairs) - len(attempts):
+        parts.append(f"{left} not reached")
+    return "; ".join(parts)
 
 
 def _commit(bench: Bench, shard: Shard, done: list[Attempt], context: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ def check(out: Path, overwrite: bool) -> None:
     if out.exists() and not overwrite:
         raise UsageError(f"{out} is there already; choose another name, or say --overwrite.")
     if not out.parent.is_dir():
-        raise UsageError(f"{out.parent} is not a folder.")
+        raise UsageError(f"{out.parent} is not a folder; make it first, or choose another.")
     if not os.access(out.parent, os.W_OK):
         raise UsageError(f"{out.parent} may not be written to; choose another folder.")
 

@@ -91,7 +91,9 @@ def tables(uri: str, file: pq.ParquetFile, names: list[str], room: Room) -> Iter
             raise UsageError(
                 f"{uri} is encoded in a way that is not read ({_why(error)}); pandas' to_parquet writes one that is."
             ) from error
-        raise UsageError(f"{uri}: rows from {row} on cannot be read ({_why(error)}); the file is damaged.") from error
+        raise UsageError(
+            f"{uri}: rows from {row} on cannot be read ({_why(error)}); the file is damaged: write it again."
+        ) from error
 
 
 def plain(schema: pa.Schema) -> pa.Schema:
@@ -117,7 +119,9 @@ def _in_base64(mark: bytes) -> Iterator[bytes]:
 def _check_claims(uri: str, file: pq.ParquetFile, footer: bytes, room: Room) -> None:
     found = file.metadata
     if found.num_columns > MAX_COLUMNS:
-        raise UsageError(f"{uri} has {found.num_columns:,} columns; a manifest has at most {MAX_COLUMNS:,}.")
+        raise UsageError(
+            f"{uri} has {found.num_columns:,} columns; a manifest has at most {MAX_COLUMNS:,}: leave some out."
+        )
     widths = [max(8, file.schema.column(number).length or 0) for number in range(found.num_columns)]
     groups = row_groups(footer)
     size = 0

@@ -46,6 +46,12 @@ class Server:
         wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
         return {a.key: a for a in self.client.read_artifacts(artifact_filter=wanted)}
 
+    def assets(self, run_id):
+        """What was told of assets in a run, by the key of each."""
+        asked = {"event": {"prefix": ["prefect.asset."]}, "related": {"id": [f"prefect.flow-run.{run_id}"]}}
+        found = self.client.request("POST", "/events/filter", json={"filter": asked}).json()["events"]
+        return {event["resource"]["prefect.resource.id"]: event for event in found}
+
     def logs(self, run_id):
         wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
         return [log.message for log in self.client.read_logs(log_filter=wanted)]

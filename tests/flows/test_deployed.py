@@ -7,7 +7,6 @@ import subprocess
 import time
 from datetime import timedelta
 
-import httpx
 import pandas as pd
 import pytest
 
@@ -70,7 +69,7 @@ def late(server, place):
 @pytest.fixture(scope="module")
 def worker(desk, late, tmp_path_factory):
     log = tmp_path_factory.mktemp("worker") / "log"
-    with working(desk, log) as process:
+    with working(desk, log, GRAMOPHONE_WEB_ROOT="https://sound.example.org/") as process:
         yield process
 
 
@@ -94,36 +93,57 @@ def night(server, place, worker, late):
 
 def test_a_night_is_dated_by_its_schedule_and_ends_as_its_verdict_says(server, place, night):
     run = server.client.read_flow_run(night)
-    assert run.name == f"night-{NIGHT}.parquet {NIGHT}"
-    assert run.state.type.value == "FAILED"
-    assert run.state.message == "2 of 3 pairs done; 1 failed: 1 input_missing" == place.end("night").message
-    assert place.end("night").exit_code == 1
+    end = place.end("night")
+    assert run.name == f"night-{NIGHT}.parquet {NIGHT}: 3 pairs"
+    assert (run.state.type.value, end.exit_code) == ("FAILED", 1)
+    assert end.message == "2 of 3 pairs done; 1 failed: 1 input_missing"
+    again = f"gramophone rerun {end.run_id} --root {join(place.uri, 'night')}"
+    assert run.state.message == f"{end.message}. Next: `{again}`"
     assert all(f"/night={NIGHT}/" in uri for uri in place.committed("night"))
 
 
-def test_shards_are_named_tasks(server, night):
-    with httpx.Client() as http:
-        found = http.post(
-            f"{server.client.api_url}task_runs/filter", json={"flow_runs": {"id": {"any_": [str(night)]}}}
-        ).json()
-    assert sorted(task["name"] for task in found if task["name"].startswith("shard")) == [
-        "shard-0",
-        "shard-1",
-        "shard-2",
-    ]
+def test_tasks_are_named_by_what_and_how_many_and_say_what_became_of_it(server, night):
+    asked = {"flow_runs": {"id": {"any_": [str(night)]}}}
+    found = server.client.request("POST", "/task_runs/filter", json=asked).json()
+    assert {task["name"]: task["state"]["message"] or "" for task in found} == {
+        "record 3 pairs in 3 shards": "",
+        "shard 0: 1 pair": "1 of 1 pairs done",
+        "shard 1: 1 pair": "0 of 1 pairs done; 1 failed: 1 input_missing",
+        "shard 2: 1 pair": "1 of 1 pairs done",
+        "results: 2 of 3 pairs": "",
+    }
 
 
 def test_the_progress_the_failures_and_the_results_are_artifacts(server, place, night):
-    artifacts = server.artifacts(night)
-    assert artifacts["gramophone-progress"].data == 100
-    [failure] = json.loads(artifacts["gramophone-failures"].data)
+    artifacts, root = server.artifacts(night), join(place.uri, "night")
+    progress, failures = artifacts["gramophone-progress"], artifacts["gramophone-failures"]
+    assert (progress.data, progress.description) == (100, "3 of 3 pairs tried, 1 of them failed")
+    [failure] = json.loads(failures.data)
     assert (failure["pair"], failure["reason"]) == ("p1", "input_missing")
-    assert "missing.flac" in failure["message"]
+    assert ".../missing.flac" in failure["message"]
+    assert f"{place.uri}/missing.flac" in failure["in full"]
     run_id = place.end("night").run_id
-    assert (
-        f"gramophone rerun {run_id} --root {join(place.uri, 'night')}" in artifacts["gramophone-failures"].description
-    )
+    assert f"`gramophone rerun {run_id} --root {root}`" in failures.description
+    assert "- 1 input_missing: put the file there, then rerun as above" in failures.description
     assert f"audio/night={NIGHT}/run={run_id}" in artifacts["gramophone-results"].data
+
+
+def test_the_report_is_linked_by_an_address_that_a_browser_opens_and_by_a_command(server, place, night):
+    run_id, text = place.end("night").run_id, server.artifacts(night)["gramophone-results"].data
+    assert f"(https://sound.example.org/runs/{run_id}/report.html)" in text
+    assert f"`gramophone listen {run_id} --root {join(place.uri, 'night')}`" in text
+    assert "](s3://" not in text, "no browser opens that"
+
+
+def test_the_results_of_a_night_are_an_asset_made_from_its_manifest(server, place, night):
+    results, manifest = f"{place.uri}/night/results/night={NIGHT}", f"{place.uri}/night-{NIGHT}.parquet"
+    told = wait_for(lambda: len(found := server.assets(night)) == 2 and found, "the events of the assets", 60)
+    assert told.keys() == {results, manifest}, "one for the night, none for a pair"
+    event, end = told[results], place.end("night")
+    assert event["event"] == "prefect.asset.materialization.succeeded"
+    assert manifest in [related["prefect.resource.id"] for related in event["related"]]
+    report = f"{place.uri}/night/runs/{end.run_id}/report.html"
+    assert event["payload"] == {"run_id": end.run_id, "report": report, "exit_code": 1, **end.counts}
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
@@ -171,7 +191,10 @@ def test_the_form_shows_bounds_and_descriptions(server):
     schema = server.client.read_deployment_by_name("nightly/nightly").parameter_openapi_schema
     weight = schema["definitions"]["Parameters"]["properties"]["content_weight"]
     assert (weight["minimum"], weight["maximum"]) == (0, 1000)
-    assert "relative" in weight["description"]
+    assert (weight["title"], weight["description"]) == (
+        "content_weight",
+        "relative content loss against relative style loss; 0: texture alone [0 to 1000]",
+    )
     assert schema["definitions"]["Options"]["properties"]["until"]["pattern"]
 
 
@@ -198,8 +221,9 @@ def test_a_cancel_while_the_manifest_is_waited_for_leaves_nothing_and_the_next_r
 def test_a_night_that_begins_after_its_time_is_over_is_left_to_a_rerun(server, place, worker):
     job = place.job("over", ["tune-0", "tune-1"], options={"until": "06:00"})
     state = server.end_of(server.start("nightly", job))
-    assert state.message == "0 of 2 pairs done; 2 not reached; stopped at the time of --until"
     end = place.end("over")
+    assert end.message == "0 of 2 pairs done; 2 not reached; stopped at the time of --until"
+    assert state.message.startswith(f"{end.message}. Next: `gramophone rerun {end.run_id}")
     assert (end.exit_code, end.reasons) == (1, {"preempted": 2})
     again = server.end_of(server.start("rerun", {"root": join(place.uri, "over"), "reasons": ["preempted"]}))
     assert again.message == "2 of 2 pairs done"

@@ -1,14 +1,16 @@
 """A pair that has failed too often is left alone, and every place that lists it says so and what to do."""
 
-import pytest
+import json
 
-from flows.board import failure_rows
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
 from flows.nightly import nightly
 from flows.rerun import rerun
 from tasks.records.parameters import Parameters
 from tasks.records.run import Job, Options
 from tasks.rerun import RerunJob
-from tasks.standing import standing
 from tests.flows.conftest import QUICK
 
 
@@ -29,7 +31,7 @@ def night(desk):
     said = {"root": root, "run": nightly(job, return_state=True)}
     again = RerunJob(root=root, reasons=("decode_error",), force=True)
     said["forced"] = rerun(again, return_state=True)
-    said["table"] = failure_rows(standing(root, _latest(desk, root)).query("status != 'ok'"), "RUN", root)
+    said["artifact"] = _failures(root, _latest(desk, root))
     said["flow"] = rerun(RerunJob(root=root), return_state=True)
     at = ["--latest", "--root", root]
     said["status"] = desk.ask("status", *at)
@@ -44,13 +46,23 @@ def night(desk):
     return said
 
 
+def _failures(root, run_id):
+    """The failures of a run as its page in Prefect has them: the table's rows, and what is said above them."""
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["gramophone-failures"]))
+        )
+    [artifact] = [artifact for artifact in found if f"{run_id} --root {root}`" in artifact.description]
+    return json.loads(artifact.data), artifact.description
+
+
 def _latest(desk, root):
     return desk.ask("status", "--latest", "--root", root, "--json").json["runs"][-1]["run_id"]
 
 
 def test_the_verdict_of_the_last_try_says_that_it_was_the_last(night):
-    assert night["run"].message == "1 of 3 pairs done; 2 failed: 1 decode_error, 1 input_missing"
-    assert night["forced"].message == "0 of 1 pairs done; 1 failed: 1 decode_error; 1 of them quarantined"
+    assert night["run"].message.startswith("1 of 3 pairs done; 2 failed: 1 decode_error, 1 input_missing. Next:")
+    assert night["forced"].message.startswith("0 of 1 pairs done; 1 failed: 1 decode_error; 1 of them quarantined.")
 
 
 def test_a_rerun_lists_it_and_computes_nothing(night):
@@ -72,9 +84,10 @@ def test_status_lists_it_and_says_what_to_do(night):
 
 
 def test_the_table_in_prefect_says_so_too(night):
-    row = next(row for row in night["table"] if row["pair"] == "broken")
-    assert row["reason"] == "quarantined (decode_error)"
-    assert "--force" in row["what to do"]
+    rows, says = night["artifact"]
+    assert {row["pair"]: row["reason"] for row in rows} == {"broken": "quarantined (decode_error)"}
+    assert "- 1 quarantined (decode_error): change its input" in says
+    assert "--reason decode_error --force`" in says
 
 
 def test_force_computes_it_once_more(night):

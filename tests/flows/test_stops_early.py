@@ -83,7 +83,7 @@ def test_more_failures_than_allowed_end_a_run_early_with_3(desk):
         options=Options(device="cpu", threads=1, shard_pairs=1, max_failures="20%"),
     )  # fmt: skip
     state = nightly(job, return_state=True)
-    assert state.message.endswith("stopped: more pairs failed than --max-failures allows")
+    assert "; stopped: more pairs failed than --max-failures allows. Next: `gramophone rerun" in state.message
     assert state.message.startswith("1 of 8 pairs done; 2 failed: 2 decode_error; 5 not reached")
     store, layout = open_store(root), Layout(root)
     [run] = read_runs(store, layout)

@@ -33,8 +33,11 @@ def test_no_shard_begins_after_the_time_and_the_one_in_hand_is_finished(desk, mo
     options = Options(shard_pairs=2, device="cpu", threads=1, until="06:00")
     job = Job(manifest=str(desk.folder / manifest), root=root, parameters=Parameters(**QUICK), options=options)
     state = nightly(job, return_state=True)
-    assert state.message == "2 of 4 pairs done; 2 not reached; stopped at the time of --until"
     [run] = read_runs(store, layout)
+    assert state.message == (
+        "2 of 4 pairs done; 2 not reached; stopped at the time of --until. "
+        f"Next: `gramophone rerun {run.run_id} --root {root}`"
+    )
     assert run.closes_at > datetime.now(UTC)
     end = read_end(store, layout, run.run_id)
     assert (end.exit_code, end.reasons) == (1, {"preempted": 2})

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from tasks.records.run import Job, Options, new_run_id
 from tasks.records.texts import night_of
+from tasks.rerun import RerunJob
 
 
 def test_run_ids_sort_by_time():
@@ -31,4 +32,15 @@ def test_a_wrong_option_is_refused(values):
 def test_the_form_of_a_job_carries_bounds_and_descriptions():
     properties = Job.model_json_schema()["$defs"]["Parameters"]["properties"]
     assert properties["content_weight"]["minimum"] == 0
-    assert all("description" in field for field in properties.values())
+    assert properties["content_weight"]["description"].endswith("[0 to 1000]")
+    assert properties["widths"]["description"].endswith("[each 1 to 256]")
+    assert properties["max_seconds"]["description"].endswith("[more than 0 to 36000]")
+
+
+@pytest.mark.parametrize("form", [Job, RerunJob])
+def test_every_field_of_a_form_is_described_and_named_as_flags_and_columns_name_it(form):
+    schema = form.model_json_schema()
+    models = [schema, *(m for m in schema["$defs"].values() if "properties" in m)]
+    for name, field in [found for model in models for found in model["properties"].items()]:
+        assert field["title"] == name
+        assert field.get("description"), name
