@@ -22,6 +22,7 @@ SECTIONS: dict[str, tuple[str, list[str]]] = {
     "bench_whole": ("From files to a file; 44.1 kHz stereo", ["bench_whole"]),
     "bench_ablation": ("What each default is worth", ["bench_ablation"]),
     "bench_strength": ("What a strength closes of the distance", ["bench_strength"]),
+    "bench_page": ("The page of a run in a browser", ["bench_page"]),
     "seams": ("Seams of a whole track", ["bench_tracks", "seams"]),
     "styles": ("What represents a long style", ["bench_tracks", "styles"]),
     "memory": ("Memory of a ten-minute track", ["bench_tracks", "memory"]),
