@@ -32,7 +32,7 @@ def await_manifest(
             left = until - time.monotonic()
             if left <= 0:
                 if seconds:
-                    raise NoManifest(f"{error} Waited {seconds:g} s for it.") from error
+                    raise NoManifest(f"{error} Waited {seconds:g} s for it; run again once it is there.") from error
                 raise
         if not told:
             tell(f"no manifest at {uri} yet; waiting up to {seconds:g} s for it")

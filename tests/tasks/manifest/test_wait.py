@@ -52,7 +52,7 @@ def test_a_manifest_that_comes_late_is_read(uri):
 
 
 def test_a_manifest_that_does_not_come_is_said_with_how_long_it_was_waited_for(uri):
-    with pytest.raises(NoManifest, match=r"no manifest at .*Waited 0.2 s for it"):
+    with pytest.raises(NoManifest, match=r"no manifest at .*Waited 0.2 s for it; run again"):
         wait(uri, 0.2, [])
 
 
