@@ -15,7 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 WIDTH_PX, DPI = 800, 100
 KINDS = ("png", "svg", "pdf")
 GREY, INK = "#9a9a9a", "#333333"
-LINES: tuple[tuple[str, Literal["-", "--", "-.", ":"], str], ...] = (
+Line = tuple[str, Literal["-", "--", "-.", ":"], str]
+LINES: tuple[Line, ...] = (
     ("#0072b2", "-", "o"), ("#d55e00", "--", "s"), ("#000000", "-.", "^"), ("#009e73", ":", "D"), ("#cc79a7", "-", "v"),
     ("#56b4e9", "--", "P"),
 )  # fmt: skip

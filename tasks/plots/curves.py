@@ -1,16 +1,14 @@
 """Loss curves and pictures of pairs, read and put beside their rows."""
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pandas as pd
 
 from tasks.attempts import served_by
+from tasks.curves import read_curves
 from tasks.layout import Layout
 from tasks.records import schema
-from tasks.records.reasons import OutOfReach
-from tasks.results import read_table, rows_of
+from tasks.results import rows_of
 from tasks.store import open_store
 from tasks.withdrawn import read_withdrawn
 
@@ -23,9 +21,9 @@ def with_curves(rows: pd.DataFrame) -> pd.DataFrame:
     They are null where a pair has none: it failed, its file of curves is gone, or one of its inputs is withdrawn.
     """
     known = rows["curves_uri"].notna() & ~rows.index.isin(_withdrawn(rows))
-    found = _read(rows.loc[known, "curves_uri"].unique())
+    found = read_curves(rows.loc[known, "curves_uri"].unique())
     keys = [served_by(row) if is_known else None for row, is_known in zip(rows_of(rows), known, strict=True)]
-    curves = [found.get(key, {}) for key in keys]
+    curves = [found.get(key or "", {}) for key in keys]
     columns = {name: pd.Series([one.get(name) for one in curves], rows.index, dtype=object) for name in COLUMNS}
     return rows.assign(**columns)
 
@@ -44,19 +42,3 @@ def _withdrawn(rows: pd.DataFrame) -> list[Any]:
         layout = Layout(root)
         found += read_withdrawn(open_store(root), layout).of(rows[roots == root])
     return found
-
-
-def _read(uris: Iterable[str]) -> dict[str | None, dict[str, Any]]:
-    """Curves by attempt."""
-    found: dict[str | None, dict[str, Any]] = {}
-    with ThreadPoolExecutor(8) as pool:
-        for rows in pool.map(lambda uri: list(_rows(uri)), uris):
-            found |= {f"{row['run_id']}/{row['manifest_row']}": row for row in rows}
-    return found
-
-
-def _rows(uri: str) -> Iterator[dict[str, Any]]:
-    try:
-        yield from read_table(open_store(uri), uri, schema.CURVES).to_pylist()
-    except OutOfReach:  # a file that is gone or damaged: a picture is no verdict (`gramophone verify` is)
-        return

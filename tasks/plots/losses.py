@@ -6,16 +6,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
-from tasks.plots.canvas import GREY, INK, LINES, Picture, plain, scale
+from tasks.plots.canvas import GREY, INK, LINES, Line, Picture, plain, scale
 from tasks.plots.names import of_pair, text
 from tasks.records.reasons import UsageError
 from tasks.results import rows_of
 
 DRAWN = {"style": "relative style loss", "content": "relative content loss"}
 ABOVE = {"style": 3.0, "content": 1.2}
-"""So many times the most that stages begin and pairs end with is shown: single trials of a step may be a million times it."""
+"""So many times what stages begin and pairs end with is shown: single trials of a step may be a million times it."""
 
 
 def curves(rows: pd.DataFrame) -> pd.DataFrame:
@@ -29,19 +30,17 @@ def curves(rows: pd.DataFrame) -> pd.DataFrame:
             "no loss curves: no pair is done, their files of curves are gone, or the curves were not read "
             "(`with_curves(rows)`)."
         )
-    parts = []
-    for number, row in enumerate(sorted(found, key=lambda row: -row["style"][-1])):
-        part = pd.DataFrame({name: list(row[name]) for name in ("stage", "total", *DRAWN)})
-        part.insert(0, "pair", number)
-        part.insert(1, "pair_id", of_pair(row))
-        part.insert(2, "evaluation", range(1, len(part) + 1))
-        part["begins"] = part["stage"] != part["stage"].shift()
-        parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+    found.sort(key=lambda row: -row["style"][-1])
+    columns = ["stage", "total", *DRAWN]
+    pairs = [{"pair": n, "pair_id": of_pair(row), **{c: row[c] for c in columns}} for n, row in enumerate(found)]
+    table = pd.DataFrame(pairs).explode(columns, ignore_index=True).astype(dict.fromkeys(("total", *DRAWN), float))
+    table.insert(2, "evaluation", table.groupby("pair").cumcount() + 1)
+    table["begins"] = (table["stage"] != table["stage"].shift()) | (table["evaluation"] == 1)
+    return table
 
 
 def losses(rows: pd.DataFrame) -> Picture:
-    """Style and content loss of rows of `with_curves` at each evaluation, over powers; a dot where a stage begins.
+    """Style and content loss of rows of `with_curves` at each evaluation, over powers; a mark where a stage begins.
 
     The pairs with the highest last style losses are named, the others grey. Raises UsageError where none has a curve.
     """
@@ -51,26 +50,25 @@ def losses(rows: pd.DataFrame) -> Picture:
     picture = Picture(title, 560 + 18 * (min(len(pairs), len(LINES) + 1) // 2))
     grid = picture.subplots(2, 1, sharex=True)
     for axes, (name, doc) in zip(grid, DRAWN.items(), strict=True):
-        for number, part in reversed(list(enumerate(pairs))):
-            _line(axes, part, name, number)
+        others = [part[["evaluation", name]].to_numpy() for part in pairs[len(LINES) :]]
+        axes.add_collection(LineCollection(others, colors=GREY, linewidths=0.6, alpha=0.5), autolim=True)
+        for line, part in zip(LINES, pairs, strict=False):
+            _draw(axes, part, name, line)
         plain(axes, y=doc)
         _limit(axes, table, name)
     if len(pairs) == 1:
         _stages(grid[0], pairs[0])
     else:
         picture.legend_below(_legend(pairs))
-    grid[1].set_xlabel("evaluations of the objective (a dot: a stage begins)", fontsize=9, color=INK)
+    grid[1].set_xlabel("evaluations of the objective (a mark: a stage begins)", fontsize=9, color=INK)
     return picture
 
 
-def _line(axes: Axes, part: pd.DataFrame, name: str, number: int) -> None:
-    """Those that have no name lie below, thin and grey."""
-    named = number < len(LINES)
-    colour, dash, _ = LINES[number] if named else (GREY, "-", "")
-    marks = np.flatnonzero(part["begins"]).tolist() if named else []
+def _draw(axes: Axes, part: pd.DataFrame, name: str, line: Line) -> None:
+    colour, dash, marker = line
     axes.plot(
-        part["evaluation"], part[name], color=colour, linestyle=dash, linewidth=1.5 if named else 0.6, marker="o",
-        markersize=4, markevery=marks, alpha=1 if named else 0.5, gid=part["pair_id"].iloc[0],
+        part["evaluation"], part[name], color=colour, linestyle=dash, linewidth=1.5, marker=marker, markersize=4,
+        markevery=np.flatnonzero(part["begins"]).tolist(), gid=part["pair_id"].iloc[0],
     )  # fmt: skip
 
 
@@ -97,8 +95,13 @@ def _stages(axes: Axes, part: pd.DataFrame) -> None:
 
 
 def _legend(pairs: Sequence[Any]) -> list[Line2D]:
-    named = zip(LINES, pairs, strict=False)
-    lines = [Line2D([], [], color=c, linestyle=d, label=" " + text(p["pair_id"].iloc[0])) for (c, d, _), p in named]
+    lines = [
+        Line2D(
+            [], [], color=colour, linestyle=dash, marker=marker, markersize=4,
+            label=" " + text(part["pair_id"].iloc[0]),
+        )
+        for (colour, dash, marker), part in zip(LINES, pairs, strict=False)
+    ]  # fmt: skip
     if (others := len(pairs) - len(LINES)) > 0:
         lines.append(Line2D([], [], color=GREY, linewidth=0.6, label=f"{others} others, whose style losses end lower"))
     return lines

@@ -19,7 +19,7 @@ from tasks.records.reasons import UsageError
 from tasks.results import rows_of
 
 MOST_NAMED = 5
-LINE = 86
+LINE = 98
 """Characters of a title."""
 CLOSE = 20
 """Values that lie nearer than this part of their range are drawn at equal steps."""

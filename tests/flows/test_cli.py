@@ -32,7 +32,7 @@ def imported_by(code):
 
 def test_help_imports_neither_prefect_nor_torch():
     code = "from flows.cli import cli\ntry: cli(['--help'])\nexcept SystemExit: pass"
-    assert not imported_by(code) & {"prefect", "torch", "pandas", "pyarrow", "pydantic", "rich"}
+    assert not imported_by(code) & {"prefect", "torch", "pandas", "pyarrow", "pydantic", "rich", "matplotlib"}
 
 
 def test_the_help_of_run_imports_neither_prefect_nor_torch():

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 from tasks.plots import losses
 from tasks.plots.canvas import GREY, LINES
@@ -20,7 +21,7 @@ def by_name(axes):
     return {line.get_gid(): line for line in axes.lines if line.get_gid()}
 
 
-def test_every_evaluation_of_every_pair_is_drawn_and_a_dot_where_a_stage_begins():
+def test_every_evaluation_of_every_pair_is_drawn_and_a_mark_where_a_stage_begins():
     rows = pd.DataFrame([pair("a", [0.9, 0.5, 0.6, 0.2]), pair("b", [0.8, 0.4, 0.1])])
     style, content = losses(rows).axes
     line = by_name(style)["a"]
@@ -48,9 +49,11 @@ def test_of_many_pairs_those_that_end_highest_are_named():
     picture = losses(rows)
     names = [text.get_text().strip() for text in picture.legends[0].texts]
     assert names == [*(f"p{n}" for n in range(20, 20 - len(LINES), -1)), "14 others, whose style losses end lower"]
-    lines = by_name(picture.axes[0])
-    assert len(lines) == 20
-    assert {name for name, line in lines.items() if line.get_color() != GREY} == set(names[:-1])
+    style, _ = picture.axes
+    assert set(by_name(style)) == set(names[:-1])
+    [others] = style.collections
+    assert others.get_edgecolor()[0][:3] == pytest.approx(to_rgb(GREY))
+    assert sorted(line[-1].tolist() for line in others.get_segments()) == [[3, n / 100] for n in range(1, 15)]
 
 
 def test_rows_without_curves_are_left_out_and_none_at_all_is_said():
