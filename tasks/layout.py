@@ -33,6 +33,12 @@ class Layout:
     def tombstone(self, sha256: str) -> str:
         return join(self.tombstones(), f"{sha256}.json")
 
+    def votes(self) -> str:
+        return join(self.root, "votes")
+
+    def vote(self, run_id: str, session: str, trial: int) -> str:
+        return join(self.votes(), f"run={run_id}", f"{session}-{trial:04d}.parquet")
+
     def probes(self) -> str:
         return join(self.root, "probe")
 

@@ -14,7 +14,7 @@ COMMANDS = {
     "run": ("flows.cli.run:run", "Restyle every pair of a manifest that is not done yet."),
     "rerun": ("flows.cli.run:rerun", "Compute the failed and open pairs of a run, and nothing else."),
     "status": ("flows.cli.query:status", "Show how the pairs of a run stand."),
-    "metrics": ("flows.cli.query:metrics", "Show or query the results."),
+    "metrics": ("flows.cli.metrics:metrics", "Show or query the results."),
     "report": ("flows.cli.report:report", "Write the page of a run, to look at and to listen."),
     "listen": ("flows.cli.listen:listen", "Hear a run in the browser, also from a private bucket."),
     "plot": ("flows.cli.plot:plot", "Draw spectrograms, losses, a sweep, or a figure by style."),

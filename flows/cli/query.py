@@ -1,4 +1,4 @@
-"""`gramophone status`, `metrics` and `verify`: what stands in the results."""
+"""`gramophone status` and `verify`: how the pairs stand, and that their audio does."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -22,20 +22,6 @@ PAIRS = (
     "run_id",
     "manifest_row",
     "audio_uri",
-)
-METRICS = (
-    "run_id",
-    "pair_id",
-    "status",
-    "reason",
-    "content_loss",
-    "style_loss",
-    "content_loss_heldout",
-    "style_loss_heldout",
-    "phase_convergence_db",
-    "evaluations",
-    "seconds_total",
-    "device",
 )
 
 
@@ -154,51 +140,6 @@ def _unjudged(run: Any) -> str:
     if run.host == platform.node():
         return "ended without a verdict (killed?)"
     return f"no verdict yet: at work on {run.host}, or killed there"
-
-
-@click.command()
-@click.option(
-    "--run", "run_ids", multiple=True, metavar="RUN_ID", help="Only attempts of this run; may be given again."
-)
-@click.option("--failed", is_flag=True, help="Only failed attempts.")
-@click.option("--sql", metavar="QUERY", help="SQL over the table `results` (DuckDB's dialect; no other table or file).")
-@root_option
-@json_option
-def metrics(run_ids: tuple[str, ...], failed: bool, sql: str | None, as_json: bool, **flags: Any) -> None:
-    """Show or query the results: one row for each attempt (columns: manifests/README.md)."""
-    from tasks.layout import Layout
-    from tasks.results import read_results
-    from tasks.roots import place
-    from tasks.standing import known_runs
-    from tasks.store import open_store
-
-    root = place(settle(flags).root)
-    store, layout = open_store(root), Layout(root)
-    known_runs(store, layout, run_ids)
-    frame = read_results(store, layout, set(run_ids) or None)
-    if failed:
-        frame = frame[frame["status"] == "failed"]
-    if sql is not None:
-        frame = _query(frame, sql)
-    elif not as_json:
-        frame = frame[list((*METRICS[:3], "message", "run_id") if failed else METRICS)]
-    if as_json:
-        show.as_json(frame)
-        return
-    show.table(f"{len(frame)} rows", list(frame.columns), frame.itertuples(index=False))
-
-
-def _query(frame: Any, sql: str) -> Any:
-    """The query's answer. It sees the results and nothing else: no file, no network."""
-    import duckdb
-
-    connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
-    connection.register("results", frame)
-    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-    try:
-        return connection.execute(sql).df()
-    except duckdb.Error as error:
-        raise UsageError(f"--sql: {str(error).splitlines()[0]}") from error
 
 
 @click.command()

@@ -172,6 +172,32 @@ SKIPPED_COLUMNS = (
 )
 
 
+VOTES_COLUMNS = (
+    Column("schema_version", pa.int64(), "of this table"),
+    Column("session", pa.string(), "one sitting of one listener"),
+    Column("listener", pa.string(), "the name that was given, null where none was"),
+    Column("kind", pa.string(), "`ab` (which of two) or `mushra` (each from 0 to 100)"),
+    Column("aspect", pa.string(), "what was judged: `preference`, or nearness to `content` or `style`"),
+    Column("trial", pa.int64(), "number of the trial in its session, from 0"),
+    Column("letter", pa.string(), "under which the sound was heard"),
+    Column("role", pa.string(), "`output`, `reference` (hidden) or `anchor`"),
+    Column("condition", pa.string(), "what tells it from the others: its parameters, its run"),
+    Column("score", pa.float64(), "ab: 1 preferred, 0 not, 0.5 no difference; mushra: 0 to 100"),
+    Column("seconds_heard", pa.float64(), "how long it was listened to, seconds"),
+    Column("run_id", pa.string(), "run of the output; joins the results"),
+    Column("manifest_row", pa.int64(), "its row; joins the results"),
+    Column("pair_id", pa.string(), "the manifest's name for the pair"),
+    Column("pair_key", pa.string(), "of the output"),
+    Column("audio_uri", pa.string(), "what was heard"),
+    Column("audio_sha256", pa.string(), "digest of what was heard"),
+    Column("params_sha256", pa.string(), "digest of the output's parameters"),
+    Column("content_uri", pa.string(), "first content input"),
+    Column("style_uri", pa.string(), "first style input"),
+    Column("voted_at", UTC, "the vote was given"),
+    Column("code_version", pa.string(), "version of Gramophone and, in a checkout, its commit"),
+)
+
+
 def _schema(columns: tuple[Column, ...]) -> pa.Schema:
     return pa.schema([pa.field(c.name, c.type) for c in columns])
 
@@ -180,6 +206,7 @@ MANIFEST = _schema(MANIFEST_COLUMNS)
 RESULTS = _schema(RESULTS_COLUMNS)
 CURVES = _schema(CURVES_COLUMNS)
 SKIPPED = _schema(SKIPPED_COLUMNS)
+VOTES = _schema(VOTES_COLUMNS)
 
 
 def table_of(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:

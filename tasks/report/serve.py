@@ -4,6 +4,7 @@ import mimetypes
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -24,6 +25,7 @@ from tasks.store import Store, join, open_store
 KEPT_BYTES = 512 << 20
 """Of what was read last: a browser asks for a track piece by piece, and again when somebody seeks."""
 SHOWN = ("runs/", "audio/")
+Find = Callable[..., tuple[str, bytes]]
 STATUS = {Reason.INPUT_MISSING: 404, Reason.INPUT_FORBIDDEN: 403, Reason.INPUT_CHANGED: 410}
 
 
@@ -61,22 +63,28 @@ class Listening:
     _kept: Kept = field(default_factory=Kept)
     _places: dict[tuple[str, int, int], tuple[str, str | None, Roots]] = field(default_factory=dict)
 
+    @property
+    def before(self) -> str:
+        """What every path begins with."""
+        return f"/listen/{self.secret}"
+
     def page(self, run_id: str) -> str:
         """The path of a run's page."""
-        return f"/listen/{self.secret}/root/runs/{run_id}/report.html"
+        return f"{self.before}/root/runs/{run_id}/report.html"
 
-    def app(self) -> Starlette:
-        before = f"/listen/{self.secret}"
+    def app(self, *others: Route) -> Starlette:
         return Starlette(
             routes=[
-                Route(f"{before}/root/{{path:path}}", partial(self._answer, self._below_root)),
-                Route(f"{before}/input/{{run_id}}/{{row:int}}/{{number:int}}", partial(self._answer, self._input)),
+                Route(f"{self.before}/root/{{path:path}}", partial(self.answer, self._below_root)),
+                Route(f"{self.before}/input/{{run_id}}/{{row:int}}/{{number:int}}", partial(self.answer, self.input)),
+                *others,
             ],
             # An address of another name that leads here is somebody else's page.
             middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
         )
 
-    async def _answer(self, find, request: Request) -> Response:  # type: ignore[no-untyped-def]
+    async def answer(self, find: Find, request: Request) -> Response:
+        """What `find` finds by the parameters of the path, or the range of it that is asked for."""
         try:
             uri, data = await run_in_threadpool(find, **request.path_params)
         except PairError as error:
@@ -89,11 +97,16 @@ class Listening:
         if not path.startswith(SHOWN) or ".." in path.split("/"):
             raise PairError(Reason.INPUT_MISSING, "pages and outputs are shown, nothing else")
         uri = join(self.root, path)
-        # Pages are made anew while they are looked at.
-        store = open_store(uri)
-        return uri, store.read(uri).data if path.startswith("runs/") else self._kept.read(store, uri)
+        if path.startswith("runs/"):  # pages are made anew while they are looked at
+            return uri, open_store(uri).read(uri).data
+        return self.output(uri)
 
-    def _input(self, run_id: str, row: int, number: int) -> tuple[str, bytes]:
+    def output(self, uri: str) -> tuple[str, bytes]:
+        """An output of the root. Raises PairError."""
+        return uri, self._kept.read(open_store(uri), uri)
+
+    def input(self, run_id: str, row: int, number: int) -> tuple[str, bytes]:
+        """An input of a row, in the version that was read. Raises PairError."""
         place = run_id, row, number
         if place not in self._places:  # a browser asks for one input many times, and rows do not change
             self._places[place] = self._find(*place)

@@ -15,6 +15,7 @@ import soundfile
 
 from flows.cli import main
 from tasks.clips import synthesise
+from tests.browser import browser
 
 # Short clips, few evaluations: the whole way at a hundredth of the work.
 QUICK = {
@@ -112,3 +113,9 @@ def server(desk):
 
     with deployed(desk) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as found:
+        yield found

@@ -7,9 +7,9 @@ import pytest
 import soundfile
 
 from tasks.clips import synthesise
-from tests.browser import CHROMIUM, browser
+from tests.browser import NEEDED
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = NEEDED
 VOLUMES = "Object.fromEntries(Object.entries(gramophone.player.audios).map(([name, audio]) => [name, audio.volume]))"
 LOUDNESS = "Object.fromEntries(Object.entries(gramophone.player.sounds).map(([name, sound]) => [name, sound.lufs]))"
 POSITION = "gramophone.player.position()"
@@ -31,12 +31,6 @@ def night(desk):
     assert said.code == 1, said.err
     root = desk.folder / "root/runs" / said.json["run_id"]
     return {"page": f"file://{root}/report.html", "run": said.json["run_id"]}
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser() as found:
-        yield found
 
 
 @pytest.fixture

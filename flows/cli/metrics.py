@@ -1,0 +1,113 @@
+"""`gramophone metrics`: the results and the votes, as tables or asked in SQL."""
+
+from typing import Any
+
+import click
+
+from flows.cli import show
+from flows.cli.options import json_option, root_option
+from flows.config import settle
+from tasks.records.reasons import UsageError
+
+METRICS = (
+    "run_id",
+    "pair_id",
+    "status",
+    "reason",
+    "content_loss",
+    "style_loss",
+    "content_loss_heldout",
+    "style_loss_heldout",
+    "phase_convergence_db",
+    "evaluations",
+    "seconds_total",
+    "device",
+)
+
+
+@click.command()
+@click.option(
+    "--run", "run_ids", multiple=True, metavar="RUN_ID", help="Only attempts of this run; may be given again."
+)
+@click.option("--failed", is_flag=True, help="Only failed attempts.")
+@click.option("--votes", is_flag=True, help="What listeners said (`gramophone listen --blind`); --run: of that run.")
+@click.option(
+    "--sql",
+    metavar="QUERY",
+    help="SQL over the table `results`, with --votes also `votes` (DuckDB's dialect; no other table or file).",
+)
+@root_option
+@json_option
+def metrics(run_ids: tuple[str, ...], failed: bool, votes: bool, sql: str | None, as_json: bool, **flags: Any) -> None:
+    """Show or query the results: one row for each attempt (columns: manifests/README.md).
+
+    With --votes: which of two conditions was preferred and how often, and how near each came to content or style.
+    """
+    from tasks.layout import Layout
+    from tasks.results import read_results
+    from tasks.roots import place
+    from tasks.standing import known_runs
+    from tasks.store import open_store
+    from tasks.votes.tally import read_votes
+
+    root = place(settle(flags).root)
+    store, layout = open_store(root), Layout(root)
+    known_runs(store, layout, run_ids)
+    runs = set(run_ids) or None
+    if votes and sql is None:
+        _votes(store, layout, runs, as_json)
+        return
+    frame = read_results(store, layout, runs)
+    if failed:
+        frame = frame[frame["status"] == "failed"]
+    if sql is not None:
+        frame = _query({"results": frame} | ({"votes": read_votes(store, layout, runs)} if votes else {}), sql)
+    elif not as_json:
+        frame = frame[list((*METRICS[:3], "message", "run_id") if failed else METRICS)]
+    if as_json:
+        show.as_json(frame)
+        return
+    show.table(f"{len(frame)} rows", list(frame.columns), frame.itertuples(index=False))
+
+
+def _votes(store: Any, layout: Any, runs: set[str] | None, as_json: bool) -> None:
+    from tasks.votes.tally import read_votes, tally
+
+    votes = read_votes(store, layout, runs)
+    found = tally(votes)
+    if as_json:
+        show.as_json(
+            {
+                "preferences": found.preferences,
+                "ratings": found.ratings,
+                "left_out": found.left_out,
+                "votes": votes,
+            }
+        )
+        return
+    if votes.empty:
+        click.echo(
+            f"no votes under {layout.root} yet; "
+            f"`gramophone listen --latest --root {layout.root} --blind ab` asks for them"
+        )
+    for title, frame in (("which of two is preferred", found.preferences), ("ratings, 0 to 100", found.ratings)):
+        if len(frame):
+            show.table(title, [name.replace("_", " ") for name in frame.columns], frame.itertuples(index=False))
+    if found.left_out:
+        click.echo(
+            f"left out: {', '.join(found.left_out)}: rated the hidden reference below 90 in more than 15 % of trials"
+        )
+
+
+def _query(tables: dict[str, Any], sql: str) -> Any:
+    """The query's answer. It sees these tables and nothing else: no file, no network."""
+    import duckdb
+
+    connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
+    for name, frame in tables.items():
+        connection.register(name, frame)
+    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+    try:
+        return connection.execute(sql).df()
+    except duckdb.Error as error:
+        raise UsageError(f"--sql: {str(error).splitlines()[0]}") from error

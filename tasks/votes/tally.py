@@ -1,0 +1,107 @@
+"""What the votes say: who is preferred to whom, and how near each condition comes."""
+
+import math
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from tasks.layout import Layout, run_id_of
+from tasks.records import schema
+from tasks.results import read_table
+from tasks.store import Store
+
+HEARD_AS_SUCH = 90.0
+"""A hidden reference that is rated lower was not recognised ..."""
+MISSED_SHARE = 0.15
+"""... and who misses it in more of the trials than this is left out (ITU-R BS.1534-3, section 4.1.2)."""
+DRAW = 0.5
+
+
+@dataclass(frozen=True)
+class Tally:
+    """`preferences`: each two conditions, how often each was preferred, and `p` of a sign test without the draws.
+
+    `ratings`: of each condition by aspect, from 0 to 100. `left_out`: sessions that missed the hidden reference.
+    """
+
+    preferences: pd.DataFrame
+    ratings: pd.DataFrame
+    left_out: list[str]
+
+
+def read_votes(store: Store, layout: Layout, runs: Collection[str] | None = None) -> pd.DataFrame:
+    """All votes (or those that were given on `runs`), oldest first."""
+    uris = [uri for uri, _ in store.list(layout.votes()) if uri.endswith(".parquet")]
+    if runs is not None:
+        uris = [uri for uri in uris if run_id_of(uri) in runs]
+    with ThreadPoolExecutor(8) as pool:
+        tables = list(pool.map(lambda uri: read_table(store, uri, schema.VOTES), uris))
+    frame: pd.DataFrame = pa.concat_tables([schema.VOTES.empty_table(), *tables]).to_pandas()
+    return frame.sort_values(["voted_at", "session", "trial", "letter"], ignore_index=True)
+
+
+def tally(votes: pd.DataFrame) -> Tally:
+    rated = votes[votes["kind"] == "mushra"]
+    left_out = _missed(rated)
+    return Tally(
+        pd.DataFrame(_preferences(votes[votes["kind"] == "ab"])),
+        pd.DataFrame(_ratings(rated[~rated["session"].isin(left_out)])),
+        left_out,
+    )
+
+
+def _preferences(votes: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """One row for each two conditions, by name."""
+    ordered = votes.sort_values("condition", kind="stable")
+    trials = ordered.groupby(["session", "trial"]).agg(
+        one=("condition", "first"), other=("condition", "last"), score=("score", "first")
+    )
+    for (one, other), found in trials.groupby(["one", "other"]):
+        wins, losses = int((found["score"] > DRAW).sum()), int((found["score"] < DRAW).sum())
+        yield {
+            "one": one,
+            "other": other,
+            "votes": len(found),
+            "sessions": found.index.get_level_values("session").nunique(),
+            "prefer_one": wins,
+            "no_difference": len(found) - wins - losses,
+            "prefer_other": losses,
+            "p": sign_test(wins, losses),
+        }
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Two-sided p of so uneven an outcome, or a more uneven one, if both were equally good (exact binomial)."""
+    n = wins + losses
+    tail: int = sum(math.comb(n, k) for k in range(min(wins, losses) + 1))
+    p: float = tail / 2 ** max(n - 1, 0)
+    return min(1.0, p)
+
+
+def _ratings(votes: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """One row for each aspect and condition, the best first."""
+    grouped = [(key, found) for key, found in votes.groupby(["aspect", "role", "condition"])]
+    for (aspect, role, condition), found in sorted(grouped, key=lambda one: (one[0][0], -one[1]["score"].median())):
+        low, middle, high = found["score"].quantile([0.25, 0.5, 0.75])
+        yield {
+            "aspect": aspect,
+            "condition": condition,
+            "role": role,
+            "votes": len(found),
+            "sessions": found["session"].nunique(),
+            "median": middle,
+            "quartile_low": low,
+            "quartile_high": high,
+            "mean": found["score"].mean(),
+        }
+
+
+def _missed(rated: pd.DataFrame) -> list[str]:
+    """The sessions that did not know the hidden reference when they heard it."""
+    references = rated[rated["role"] == "reference"]
+    shares = (references["score"] < HEARD_AS_SUCH).groupby(references["session"]).mean()
+    return sorted(shares.index[shares > MISSED_SHARE])

@@ -1,0 +1,107 @@
+"""What a blind comparison serves: sounds under letters, and a vote that is kept or refused."""
+
+import json
+from random import Random
+
+import pytest
+from starlette.testclient import TestClient
+
+from tasks.layout import Layout
+from tasks.records.parameters import Parameters
+from tasks.report.serve import Listening
+from tasks.standing import family_of, of_family
+from tasks.store import join, open_store
+from tasks.votes.ballot import Ballot
+from tasks.votes.serve import Booth
+from tasks.votes.tally import read_votes
+from tasks.votes.trials import mushra
+from tests.tasks.report.test_write import Night, done
+
+SOUNDS = {f"{name}.wav": name.encode() * 50 for name in ("content", "style", "mild", "strong")}
+
+
+@pytest.fixture
+def booth(any_root):
+    """A ballot over two outputs of the same inputs, and somebody to ask for its pages."""
+    night = Night(any_root, 2, allowed=(join(any_root, "inputs"),))
+    store = open_store(any_root)
+    for name, data in SOUNDS.items():
+        store.create(join(any_root, "inputs" if name in ("content.wav", "style.wav") else "audio", name), data)
+    inputs = [
+        {"role": role, "uri": join(any_root, f"inputs/{role}.wav"), "etag": None, "sha256": role, "start": 1.5,
+         "seconds": None, "weight": 1.0} for role in ("content", "style")
+    ]  # fmt: skip
+    made = []
+    for row, (name, value) in enumerate((("mild", 0.5), ("strong", 1.0))):
+        audio = {"audio_sha256": name, "audio_uri": join(any_root, f"audio/{name}.wav")}
+        params = Parameters(strength=value).canonical_json()
+        made.append(done(row, any_root, inputs=inputs, method="optimise", params=params, **audio))
+    night.commit(made)
+    layout = Layout(any_root)
+    trials = mushra(of_family(store, layout, family_of(store, layout, None)), "style", Random(1), 5)
+    listening = Listening(any_root)
+    found = Booth(listening, Ballot(store, layout, "r1", "mushra", "style", tuple(trials)), listener="<ann>")
+    return found, TestClient(listening.app(*found.routes()), base_url="http://127.0.0.1")
+
+
+def vote(client, found, trial=0, **changes):
+    said = {"scores": dict.fromkeys("ABCD", 50), "heard": {"A": 1.0}, "listener": "ann\u202e"} | changes
+    return client.post(f"{found.page}{trial}/vote", json=said)
+
+
+def test_each_letter_is_the_sound_that_is_voted_on(booth):
+    found, client = booth
+    [trial] = found.ballot.trials
+    for letter, one in trial.lettered().items():
+        name = one.row["audio_uri" if one.number is None else "inputs"]
+        name = name if one.number is None else name[one.number]["uri"]
+        assert client.get(f"{found.page}0/sound/{letter}").content == SOUNDS[name.rsplit("/", 1)[-1]]
+    assert client.get(f"{found.page}0/open/style", headers={"range": "bytes=0-4"}).content == b"style"
+
+
+def test_the_page_tells_letters_loudness_and_lengths_and_escapes_what_it_is_given(booth):
+    found, client = booth
+    page = client.get(found.page).text
+    told = json.loads(page.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+    [trial] = told["trials"]
+    assert list(trial["letters"]) == ["A", "B", "C", "D"]
+    assert {frozenset(sound) for sound in trial["letters"].values()} == {frozenset({"src", "start", "seconds", "lufs"})}
+    assert "<ann>" not in page
+    assert not [name for name in ("strength", "mild", "strong", "optimise") if name in page]
+
+
+@pytest.mark.parametrize("path", ["0/sound/E", "0/sound/AA", "1/sound/A", "0/open/output", "7/open/style"])
+def test_nothing_else_is_served(booth, path):
+    found, client = booth
+    assert client.get(found.page + path).status_code == 404
+
+
+def test_a_vote_is_kept_once_and_then_revealed(booth):
+    found, client = booth
+    assert [vote(client, found).status_code for _ in range(2)] == [201, 200]
+    votes = read_votes(found.ballot.store, found.ballot.layout)
+    assert len(votes) == 4
+    assert set(votes["listener"]) == {"ann\\u202e"}, "what turns a line round is spelled out"
+    [revealed] = client.get(f"{found.page}reveal").json()
+    assert revealed == dict(zip(votes["letter"], votes["condition"], strict=True))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"scores": {"A": 1}}, {"scores": dict.fromkeys("ABCD", 101)}, {"scores": None}, {"heard": []}, {"listener": 7}],
+)
+def test_what_is_no_vote_is_refused(booth, changes):
+    found, client = booth
+    answer = vote(client, found, **changes)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+    assert client.post(f"{found.page}0/vote", content=b"{").status_code == 400
+    assert vote(client, found, trial=5).status_code == 400
+    assert read_votes(found.ballot.store, found.ballot.layout).empty
+
+
+def test_votes_from_an_address_of_another_name_are_not_taken(booth):
+    found, client = booth
+    answer = client.post(f"{found.page}0/vote", json={}, headers={"host": "evil.example"})
+    assert answer.status_code == 400
+    assert read_votes(found.ballot.store, found.ballot.layout).empty
