@@ -48,7 +48,7 @@ def failures(left: pd.DataFrame, submission: Submission) -> str:
     }
     often = Counter(named(row) for row in rows_of(left))
     lines = [
-        f"Not done: {amount(len(left), 'pair')} of run `{submission.run.run_id}`. Where all is mended: {again}",
+        f"Not done: {amount(len(left), 'pair')} of run `{submission.run.run_id}`. Once all is mended: {again}",
         "",
     ]
     lines += [f"- {number} {reason}: {what_to_do.get(reason, '')}" for reason, number in often.most_common()]
