@@ -25,9 +25,9 @@ def wav(seconds=1.0):
 
 
 def picture(columns, lit):
-    """A spectrogram of which one column is as loud as can be, and all else silent."""
+    """A spectrogram of which one column is as loud as can be in its upper octaves, and all else silent."""
     levels = np.zeros((HEIGHT, columns), dtype=np.uint8)
-    levels[:, lit] = 15
+    levels[: HEIGHT // 2, lit] = 15  # a picture begins at its top
     image = Image.fromarray(levels, "L").convert("P")
     image.putpalette([0] * 48)
     sink = io.BytesIO()
