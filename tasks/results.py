@@ -98,13 +98,19 @@ def _write_curves(
 
 def read_results(store: Store, layout: Layout, runs: Collection[str] | None = None) -> pd.DataFrame:
     """All attempts (or those of `runs`) as a DataFrame with the columns of the schema, oldest commit first."""
-    uris = [uri for uri, _ in store.list(layout.results()) if uri.endswith(".parquet")]
+    frame = read_tables(store, layout.results(), schema.RESULTS, runs)
+    return frame.sort_values(["committed_at", "run_id", "manifest_row"], ignore_index=True)
+
+
+def read_tables(store: Store, prefix: str, wanted: pa.Schema, runs: Collection[str] | None = None) -> pd.DataFrame:
+    """All parquet files below a prefix (or those of `runs`), as one table of exactly `wanted`."""
+    uris = [uri for uri, _ in store.list(prefix) if uri.endswith(".parquet")]
     if runs is not None:
         uris = [uri for uri in uris if run_id_of(uri) in runs]
     with ThreadPoolExecutor(8) as pool:
-        tables = list(pool.map(lambda uri: read_table(store, uri, schema.RESULTS), uris))
-    frame: pd.DataFrame = pa.concat_tables([schema.RESULTS.empty_table(), *tables]).to_pandas(maps_as_pydicts="strict")
-    return frame.sort_values(["committed_at", "run_id", "manifest_row"], ignore_index=True)
+        tables = list(pool.map(lambda uri: read_table(store, uri, wanted), uris))
+    frame: pd.DataFrame = pa.concat_tables([wanted.empty_table(), *tables]).to_pandas(maps_as_pydicts="strict")
+    return frame
 
 
 def _own(store: Store, uri: str) -> bytes:

@@ -2,16 +2,14 @@
 
 import math
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
-from tasks.layout import Layout, run_id_of
+from tasks.layout import Layout
 from tasks.records import schema
-from tasks.results import read_table
+from tasks.results import read_tables
 from tasks.store import Store
 
 HEARD_AS_SUCH = 90.0
@@ -35,12 +33,7 @@ class Tally:
 
 def read_votes(store: Store, layout: Layout, runs: Collection[str] | None = None) -> pd.DataFrame:
     """All votes (or those that were given on `runs`), oldest first."""
-    uris = [uri for uri, _ in store.list(layout.votes()) if uri.endswith(".parquet")]
-    if runs is not None:
-        uris = [uri for uri in uris if run_id_of(uri) in runs]
-    with ThreadPoolExecutor(8) as pool:
-        tables = list(pool.map(lambda uri: read_table(store, uri, schema.VOTES), uris))
-    frame: pd.DataFrame = pa.concat_tables([schema.VOTES.empty_table(), *tables]).to_pandas()
+    frame = read_tables(store, layout.votes(), schema.VOTES, runs)
     return frame.sort_values(["voted_at", "session", "trial", "letter"], ignore_index=True)
 
 
