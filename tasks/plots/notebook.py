@@ -1,16 +1,15 @@
 """One pair in a notebook: its three sounds to be heard, their spectrograms, its figures. IPython need not be there."""
 
 from dataclasses import dataclass
-from functools import cache
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from tasks.overrides import changed
 from tasks.plots.curves import root_of, with_curves
 from tasks.plots.figures import FIGURES
 from tasks.plots.names import Row, of_pair
 from tasks.plots.sounds import Reader, data_uri, sounds
+from tasks.report.rendering import template_of
 from tasks.results import rows_of
 from tasks.roots import place
 from tasks.scale import HIGHEST_HZ, LOWEST_HZ
@@ -51,7 +50,7 @@ def show(row: Row, root: str | None = None, most_mb: float = MOST_MB) -> Shown:
     known = place(root) if root else root_of(found["audio_uri"], "audio")
     reader = Reader.of(known, found["run_id"], int(most_mb * 1e6)) if known else None
     stone = next(iter(reader.withdrawn.of(frame).values()), None) if reader else None
-    html = _template().render(
+    html = template_of("tasks.plots", "show.html.j2").render(
         name=of_pair(found),
         status=found["reason"] or found["status"],
         run=found["run_id"],
@@ -64,12 +63,3 @@ def show(row: Row, root: str | None = None, most_mb: float = MOST_MB) -> Shown:
         tags=dict(found["tags"] or ()),
     )
     return Shown(of_pair(found), found["status"], html)
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("tasks.plots", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("show.html.j2")

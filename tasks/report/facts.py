@@ -3,20 +3,20 @@
 import base64
 import math
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from tasks.attempts import served_by
+from tasks.curves import read_curves
 from tasks.layout import Layout
 from tasks.overrides import changed
 from tasks.records import schema
-from tasks.records.reasons import OutOfReach, named, remedy
+from tasks.records.reasons import named, remedy
 from tasks.records.run import EndRecord, RunRecord
 from tasks.report.links import link
-from tasks.results import read_end, read_table, rows_of
+from tasks.results import read_end, rows_of
 from tasks.standing import Family, counts, of_family
 from tasks.store import Store
 
@@ -54,10 +54,10 @@ class Facts:
         """The figures of all pairs that have one."""
         return [float(value) for value in self.pairs.loc[self.pairs["status"] == "ok", name].dropna()]
 
-    def part(self, store: Store, number: int, folder: str) -> list[dict[str, Any]]:
+    def part(self, number: int, folder: str) -> list[dict[str, Any]]:
         """All about the pairs of one part; links are from `folder`."""
         rows = list(rows_of(self.pairs.iloc[number * PART : (number + 1) * PART]))
-        curves = _curves(store, {row["curves_uri"] for row in rows if row["curves_uri"]})
+        curves = read_curves({row["curves_uri"] for row in rows if row["curves_uri"]})
         return [self._about(row, curves.get(served_by(row), {}), folder) for row in rows]
 
     @property
@@ -123,23 +123,6 @@ def _failures(left: pd.DataFrame, run: str) -> list[dict[str, Any]]:
         }
         for name, rows in sorted(found.items(), key=lambda one: -len(one[1]))
     ]
-
-
-def _curves(store: Store, uris: set[str]) -> dict[str, dict[str, Any]]:
-    """Curves and pictures by attempt; of a file that is gone, none: a report is no verdict."""
-    found: dict[str, dict[str, Any]] = {}
-    with ThreadPoolExecutor(8) as pool:
-        for rows in pool.map(lambda uri: _curve_rows(store, uri), sorted(uris)):
-            found |= {f"{row['run_id']}/{row['manifest_row']}": row for row in rows}
-    return found
-
-
-def _curve_rows(store: Store, uri: str) -> list[dict[str, Any]]:
-    try:
-        rows: list[dict[str, Any]] = read_table(store, uri, schema.CURVES).to_pylist()
-    except OutOfReach:
-        return []
-    return rows
 
 
 def _lineage(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,21 +1,28 @@
 """Pages that stand alone: their template with the style and the player that all of them share."""
 
 import json
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 
 def rendered(package: str, template: str, **values: Any) -> str:
     """A template of a package, given the page's own `script` among its values."""
+    style, player = (text_of("tasks.report", name) for name in ("page.css", "player.js"))
+    return template_of(package, template).render(style=style, player=player, **values)
+
+
+@cache
+def template_of(package: str, name: str) -> Template:
+    """A template of a package: what is inserted is escaped, and what is not given is an error."""
     environment = Environment(
         loader=PackageLoader(package, "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["json"] = script_json
-    style, player = (text_of("tasks.report", name) for name in ("page.css", "player.js"))
-    return environment.get_template(template).render(style=style, player=player, **values)
+    return environment.get_template(name)
 
 
 def text_of(package: str, name: str) -> str:

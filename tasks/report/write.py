@@ -26,7 +26,7 @@ def write_report(store: Store, layout: Layout, run_id: str | None = None, most: 
     folder = uri.rsplit("/", 1)[0]
 
     def write_part(number: int) -> None:
-        text = f"gramophone.part({number}, {script_json(found.part(store, number, folder))})\n"
+        text = f"gramophone.part({number}, {script_json(found.part(number, folder))})\n"
         store.replace(join(folder, "report", f"{number:04d}.js"), text.encode())
 
     with ThreadPoolExecutor(8) as pool:
