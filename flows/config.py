@@ -43,6 +43,11 @@ class Settings:
     parameters: Parameters
     origins: Mapping[str, str]
 
+    def of_flags(self) -> dict[str, Any]:
+        """The options and parameters that were given as flags."""
+        every = self.options.model_dump(mode="json") | self.parameters.model_dump(mode="json")
+        return {name: value for name, value in every.items() if self.origins.get(name) == "flag"}
+
 
 def settle(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None, file: Path = FILE) -> Settings:
     """Settings from all sources. Raises UsageError for a name that nobody knows or a value out of range.

@@ -93,8 +93,8 @@ def _stale(store: Any, layout: Any, as_json: bool) -> int:
 
     found = look(store, layout)
     code = 1 if found.stale else 0
-    again = {one.row["manifest_uri"]: None for one in found.stale}
-    commands = [f"gramophone run {quote(manifest)} --root {quote(layout.root)}" for manifest in again]
+    again = dict.fromkeys(one.row["run_id"] for one in found.stale)
+    commands = [f"gramophone run --like {run_id} --root {quote(layout.root)}" for run_id in again]
     if as_json:
         names = ("run_id", "manifest_row", "pair_id", "pair_key", "audio_uri", "manifest_uri")
         stale = [{**{n: one.row[n] for n in names}, "inputs": dict(one.inputs)} for one in found.stale]
@@ -110,9 +110,13 @@ def _stale(store: Any, layout: Any, as_json: bool) -> int:
         for one in found.stale
         for uri, what in one.inputs.items()
     ]
-    title = f"{len(found.stale)} outputs whose inputs have changed since"
+    one = len(found.stale) == 1
+    title = f"{len(found.stale)} {'output' if one else 'outputs'} whose inputs have changed since"
     show.table(title, ("pair", "run", "input", "is", "audio"), lines[: show.MOST_ROWS])
     show.more(len(lines), f"gramophone lineage --stale --root {layout.root} --json")
-    click.echo("what computes them anew, and nothing that is done (an input that is gone has to be put back first):")
+    click.echo(
+        "what computes them anew, with the parameters that they had, and nothing that is done as it would be now "
+        "(an input that is gone has to be put back first):"
+    )
     click.echo("\n".join(f"  {command}" for command in commands))
     return code

@@ -30,7 +30,12 @@ PREFECT_SETTINGS = {
 
 
 @click.command()
-@click.argument("manifest")
+@click.argument("manifest", required=False)
+@click.option(
+    "--like",
+    metavar="RUN_ID",
+    help="In place of MANIFEST: the rows that this run kept, with its parameters and options but for flags given here.",
+)
 @root_option
 @click.option(
     "--dry-run", is_flag=True, help="Check everything, say what would be done, skipped and why; write nothing."
@@ -39,19 +44,35 @@ PREFECT_SETTINGS = {
 @run_options
 @parameter_options
 @json_option
-def run(manifest: str, dry_run: bool, as_json: bool, night: str | None, wait: str | None, **flags: Any) -> int:
+def run(
+    manifest: str | None,
+    like: str | None,
+    dry_run: bool,
+    as_json: bool,
+    night: str | None,
+    wait: str | None,
+    **flags: Any,
+) -> int:
     """Restyle every pair of MANIFEST that is not done yet.
 
     Results, audio and lineage are written under --root. Pairs that an earlier run has done with the same inputs and
     parameters are skipped. In MANIFEST, {night} is replaced by the date of the night.
     """
+    if (manifest is None) == (like is None):
+        raise UsageError("name a MANIFEST, or a run with --like RUN_ID (one of them).")
     settings = settle(flags)
+    from tasks.again import job_like
     from tasks.records.run import Job
     from tasks.submit import prepare_nightly
 
-    given = {"manifest": manifest, "root": settings.root, "night": night or "", "wait": wait or ""}
     try:
-        job = Job(**given, parameters=settings.parameters, options=settings.options)
+        if like is not None:
+            job = job_like(settings.root, like, settings.of_flags())
+        else:
+            job = Job(
+                manifest=manifest or "", root=settings.root, parameters=settings.parameters, options=settings.options
+            )
+        job = Job.model_validate(job.model_dump() | {"night": night or "", "wait": wait or ""})
     except ValidationError as error:
         raise UsageError(validation_message(error)) from error
     submission = prepare_nightly(job, tell=lambda text: click.echo(text, err=True))

@@ -1,6 +1,8 @@
 """`gramophone lineage` as it is typed: what it says, and its exit codes."""
 
+import json
 import os
+import shlex
 
 import pytest
 
@@ -50,8 +52,34 @@ def test_what_is_stale_ends_with_1_and_the_command_that_makes_it_anew(ask, libra
     said = ask("lineage", "--stale")
     assert said.code == 1
     assert "changed" in said.out
-    command = f"gramophone run file:///m.parquet --root {library.root}"
+    command = f"gramophone run --like 1 --root {library.root}"
     assert command in said.out
     found = ask("lineage", "--stale", "--json")
     assert (found.code, found.json["exit_code"], found.json["commands"]) == (1, 1, [command])
     assert found.json["stale"][0]["inputs"] == {f"{library.root}/clips/rain": "changed"}
+
+
+def test_the_command_makes_what_is_stale_anew_with_its_parameters_and_nothing_else(desk):
+    desk.clip("tune", 1.0, "marimba")
+    desk.clip("rain", 1.0, "bells")
+    desk.clip("wind", 1.0, "organ")
+    rows = [{"pair_id": name, "content_uri": "tune.wav", "style_uri": f"{name}.wav"} for name in ("rain", "wind")]
+    first = desk.ask("run", desk.manifest(rows), "--refine-evaluations", "2", "--json").json
+    assert desk.ask("lineage", "--stale").code == 0
+    desk.clip("rain", 1.5, "pluck")
+    [command] = desk.ask("lineage", "--stale", "--json").json["commands"]
+    said = desk.ask(*shlex.split(command)[1:], "--json")
+    assert said.code == 0, said.err
+    assert said.json["counts"] == first["counts"] | {"skipped": 1}, "the neighbour is done"
+    assert desk.ask("lineage", "--stale").code == 0
+    made = [row for row in desk.ask("metrics", "--json").json if row["run_id"] == said.json["run_id"]]
+    assert [(row["pair_id"], json.loads(row["params"])["refine_evaluations"]) for row in made] == [("rain", 2)]
+
+
+def test_a_run_like_another_takes_flags_that_are_given_and_no_manifest_beside(desk):
+    assert desk.ask("run", "m.parquet", "--like", "1").code == 2
+    assert desk.ask("run").code == 2
+    assert "no run nobody" in desk.ask("run", "--like", "nobody").err
+    run = desk.ask("status", "--latest", "--json").json["runs"][-1]["run_id"]
+    plan = desk.ask("run", "--like", run, "--strength", "0.5", "--dry-run", "--json").json
+    assert (sorted(plan["compute"]), plan["skip"]) == (["rain", "wind"], [])
