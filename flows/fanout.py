@@ -8,8 +8,8 @@ from typing import Any
 from prefect.futures import PrefectFuture, as_completed
 from prefect.logging import get_run_logger
 
-from flows.notices import amount
 from tasks.plan import Shard
+from tasks.records.words import amount
 from tasks.shard import Bench
 from tasks.steps import shard_step, whole
 

@@ -10,6 +10,8 @@ import pandas as pd
 
 from tasks.records.reasons import named, remedy
 from tasks.records.run import EndRecord
+from tasks.records.words import amount as amount
+from tasks.records.words import at_root, pair_name
 from tasks.report import PAGE
 from tasks.results import rows_of
 from tasks.submit import Submission
@@ -39,7 +41,7 @@ def progress(submission: Submission, done: int, failed: int, seconds: float) -> 
 
 def failures(left: pd.DataFrame, submission: Submission) -> str:
     """What to type about the pairs that are not done, by reason, the most frequent first (markdown)."""
-    run = f"{submission.run.run_id} --root {submission.root}"
+    run = f"{submission.run.run_id} {at_root(submission.root)}"
     again = f"`gramophone rerun {run}`"
     what_to_do = {
         named(row): remedy(row["reason"], run, row["quarantined"]).replace(again, "rerun as above")
@@ -61,7 +63,7 @@ def failure_rows(left: pd.DataFrame) -> str:
     """Which pair, why, shortly so that a screen holds it, and in full (a table in JSON)."""
     rows = [
         {
-            "pair": row["pair_id"] or f"row {row['manifest_row']}",
+            "pair": pair_name(row["pair_id"], row["manifest_row"]),
             "reason": named(row),
             "message": _shortly(row["message"] or ""),
             "in full": row["message"] or "",
@@ -81,8 +83,8 @@ def results(submission: Submission, end: EndRecord) -> str:
             f"**{end.message}**",
             "",
             f"- the report: [{address}]({address})" if address else f"- the report: `{page}`",
-            f"- to look at and to listen to: `gramophone listen {run.run_id} --root {root}`",
-            f"- which pairs, and why: `gramophone status {run.run_id} --root {root}`",
+            f"- to look at and to listen to: `gramophone listen {run.run_id} {at_root(root)}`",
+            f"- which pairs, and why: `gramophone status {run.run_id} {at_root(root)}`",
             f"- rows: `{layout.results()}/night={run.night}/run={run.run_id}`",
             f"- audio: `{layout.audio_folder(run.night, run.run_id)}`",
         ]
@@ -98,10 +100,6 @@ def web_address(uri: str, root: str) -> str | None:
     if not re.fullmatch(r"https?://[^@?#\s]+", served):  # it holds no credentials
         return None
     return f"{served}/{quote(uri.removeprefix(root).lstrip('/'))}"
-
-
-def amount(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _shortly(message: str) -> str:

@@ -10,6 +10,7 @@ from prefect.states import Completed, Failed
 
 from tasks.records.reasons import QUARANTINED, PairError
 from tasks.records.run import EndRecord, RunRecord, Stop
+from tasks.records.words import at_root
 from tasks.standing import OPEN, Family, counts, family_of, left_by, of_family, reasons
 from tasks.store import AlreadyExists
 from tasks.submit import Submission
@@ -97,5 +98,5 @@ def state_of(run: RunRecord, end: EndRecord, root: str) -> State[Any]:
 def next_command(run: RunRecord, end: EndRecord, root: str) -> str:
     """What a person types next."""
     if end.exit_code == 0:
-        return f"gramophone metrics --run {run.run_id} --root {root}"
-    return f"gramophone rerun {run.run_id} --root {root}"
+        return f"gramophone metrics --run {run.run_id} {at_root(root)}"
+    return f"gramophone rerun {run.run_id} {at_root(root)}"

@@ -10,6 +10,7 @@ from prefect.states import Completed, Failed
 from flows import session
 from flows.carry_out import carry_out, task_runner
 from tasks.records.reasons import REFUSALS
+from tasks.records.words import at_root
 from tasks.rerun import RerunJob, Selection, prepare_rerun
 from tasks.roots import place
 
@@ -30,6 +31,6 @@ def rerun(job: RerunJob = RerunJob()) -> State[Any]:  # noqa: B008 - the default
     if selection.submission is not None:
         return carry_out(selection.submission, here, besides)
     if besides:
-        named = f"gramophone status {selection.family.last.run_id} --root {place(job.root)}"
+        named = f"gramophone status {selection.family.last.run_id} {at_root(place(job.root))}"
         return Failed(message=f"{'; '.join(besides)}: `{named}`")
     return Completed(message="nothing to do: every pair is done")

@@ -15,6 +15,7 @@ from tasks.quarantine import attempts_in_vain
 from tasks.records import schema
 from tasks.records.reasons import Reason, UsageError
 from tasks.records.run import RunRecord, Stop
+from tasks.records.words import at_root
 from tasks.results import read_end, read_results, read_runs, read_table
 from tasks.roots import place
 from tasks.store import Store, open_store
@@ -44,7 +45,7 @@ def known_runs(store: Store, layout: Layout, wanted: Sequence[str] = ()) -> list
     runs = read_runs(store, layout)
     if not runs:
         raise UsageError(
-            f"no runs under {layout.root} yet; start one with `gramophone run MANIFEST --root {layout.root}`."
+            f"no runs under {layout.root} yet; start one with `gramophone run MANIFEST {at_root(layout.root)}`."
         )
     if unknown := sorted(set(wanted) - {run.run_id for run in runs}):
         raise UsageError(f"no run {unknown[0]} under {layout.root}; the latest is {runs[-1].run_id}.")

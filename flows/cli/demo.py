@@ -1,12 +1,14 @@
 """`gramophone demo`: the main job on a few synthesised clips, one of them broken on purpose."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
 
 from flows.cli import show
 from flows.cli.run import run
+from tasks.records.words import at_root
 
 
 @click.command()
@@ -27,7 +29,8 @@ def demo(context: click.Context, folder: Path) -> int:
     from tasks.store import open_store
 
     manifest, root = make(folder), folder / "data"
-    click.echo(f"clips and manifest are in {folder}; now: gramophone run {manifest} --root {root}", err=True)
+    there = at_root(str(root))
+    click.echo(f"clips and manifest are in {folder}; now: gramophone run {quote(str(manifest))} {there}", err=True)
     code: Any = context.invoke(run, manifest=str(manifest), root=str(root))
     layout = Layout(place(str(root)))
     store = open_store(layout.root)
@@ -38,9 +41,9 @@ def demo(context: click.Context, folder: Path) -> int:
     click.echo(
         f"\nOne pair was broken on purpose: the run ended with exit code {code}, as a real night would.\n"
         "Another used the published explicit filters: on filters it never saw (style_loss_heldout) it does far worse.\n"
-        f"listen: {folder / 'data' / 'audio'}, or all three of a pair: gramophone listen --latest --root {root}\n"
-        f"next:   gramophone status --latest --root {root}\n"
-        f"        gramophone metrics --root {root} --sql 'select pair_id, style_loss from results order by 2'\n"
+        f"listen: {folder / 'data' / 'audio'}, or all three of a pair: gramophone listen --latest {there}\n"
+        f"next:   gramophone status --latest {there}\n"
+        f"        gramophone metrics {there} --sql 'select pair_id, style_loss from results order by 2'\n"
         "        gramophone restyle CONTENT STYLE -o OUT.flac    with sound of your own"
     )
     return 0 if code == 1 and len(frame[frame["status"] == "failed"]) == 1 else 1

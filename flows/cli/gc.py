@@ -13,6 +13,7 @@ from flows.cli.options import json_option, root_option
 from flows.config import settle
 from tasks.records.reasons import UsageError
 from tasks.records.texts import Duration, seconds_of
+from tasks.records.words import at_root
 
 
 @click.command()
@@ -75,7 +76,7 @@ def _list(found: list[Any], root: str, older_than: str) -> None:
         for one in found[: show.MOST_ROWS]
     ]
     show.table(f"no result names these under {root}", ("object", "bytes", "since"), rows)
-    show.more(len(found), f"gramophone gc --dry-run --root {root} --json")
+    show.more(len(found), f"gramophone gc --dry-run {at_root(root)} --json")
 
 
 def _tell(root: str, age: float, found: list[Any], gone: list[Any], kept: list[Any], as_json: bool) -> int:

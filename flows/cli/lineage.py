@@ -1,6 +1,5 @@
 """`gramophone lineage`: what made an output, what was made from an input, and what is stale."""
 
-from shlex import quote
 from typing import Any
 
 import click
@@ -9,6 +8,7 @@ from flows.cli import show
 from flows.cli.options import json_option, root_option
 from flows.config import settle
 from tasks.records.reasons import UsageError
+from tasks.records.words import amount, at_root
 
 DIGITS = 12
 """Of a sha256: what can be asked for again."""
@@ -71,9 +71,9 @@ def _about(one: dict[str, Any]) -> None:
 
 def _list(made: list[dict[str, Any]], root: str) -> None:
     rows = [(one["attempt"], one["pair_id"], one["status"], one["audio_uri"]) for one in made[: show.MOST_ROWS]]
-    show.table(f"{len(made)} attempts", ("attempt", "pair", "status", "audio"), rows)
-    click.echo(f"all about one of them: gramophone lineage {made[-1]['attempt']} --root {root}")
-    show.more(len(made), f"gramophone lineage ... --root {root} --json")
+    show.table(amount(len(made), "attempt"), ("attempt", "pair", "status", "audio"), rows)
+    click.echo(f"all about one of them: gramophone lineage {made[-1]['attempt']} {at_root(root)}")
+    show.more(len(made), f"gramophone lineage ... {at_root(root)} --json")
 
 
 def _derived(found: Any, root: str) -> None:
@@ -85,7 +85,7 @@ def _derived(found: Any, root: str) -> None:
         ("run", "pair", "as", "input", "audio"),
         rows[list(columns)].itertuples(index=False),
     )
-    show.more(len(found.derived), f"gramophone lineage ... --root {root} --json")
+    show.more(len(found.derived), f"gramophone lineage ... {at_root(root)} --json")
 
 
 def _stale(store: Any, layout: Any, as_json: bool) -> int:
@@ -94,7 +94,7 @@ def _stale(store: Any, layout: Any, as_json: bool) -> int:
     found = look(store, layout)
     code = 1 if found.stale else 0
     again = dict.fromkeys(one.row["run_id"] for one in found.stale)
-    commands = [f"gramophone run --like {run_id} --root {quote(layout.root)}" for run_id in again]
+    commands = [f"gramophone run --like {run_id} {at_root(layout.root)}" for run_id in again]
     if as_json:
         names = ("run_id", "manifest_row", "pair_id", "pair_key", "audio_uri", "manifest_uri")
         stale = [{**{n: one.row[n] for n in names}, "inputs": dict(one.inputs)} for one in found.stale]
@@ -110,10 +110,9 @@ def _stale(store: Any, layout: Any, as_json: bool) -> int:
         for one in found.stale
         for uri, what in one.inputs.items()
     ]
-    one = len(found.stale) == 1
-    title = f"{len(found.stale)} {'output' if one else 'outputs'} whose inputs have changed since"
+    title = f"{amount(len(found.stale), 'output')} whose inputs have changed since"
     show.table(title, ("pair", "run", "input", "is", "audio"), lines[: show.MOST_ROWS])
-    show.more(len(lines), f"gramophone lineage --stale --root {layout.root} --json")
+    show.more(len(lines), f"gramophone lineage --stale {at_root(layout.root)} --json")
     click.echo(
         "what computes them anew, with the parameters that they had, and nothing that is done as it would be now "
         "(an input that is gone has to be put back first):"

@@ -7,6 +7,7 @@ import click
 from flows.cli import show
 from tasks.overrides import shown
 from tasks.records.reasons import QUARANTINED, named, remedy
+from tasks.records.words import amount, at_root, pair_name
 from tasks.results import rows_of
 
 
@@ -16,11 +17,11 @@ def failures(frame: Any, run_id: str, root: str) -> None:
     if left.empty:
         return
     shown_rows = list(rows_of(left.head(show.MOST_ROWS)))
-    rows = [(row["pair_id"] or f"row {row['manifest_row']}", named(row), row["message"]) for row in shown_rows]
+    rows = [(pair_name(row["pair_id"], row["manifest_row"]), named(row), row["message"]) for row in shown_rows]
     show.table("pairs that are not done", ("pair", "reason", "message"), rows)
-    show.more(len(left), f"gramophone status {run_id} --root {root} --json")
+    show.more(len(left), f"gramophone status {run_id} {at_root(root)} --json")
     said = {
-        named(row): remedy(row["reason"], f"{run_id} --root {root}", row["quarantined"])
+        named(row): remedy(row["reason"], f"{run_id} {at_root(root)}", row["quarantined"])
         for row in shown_rows
         if row["reason"]
     }
@@ -33,9 +34,11 @@ def withdrawn(frame: Any, run_id: str, root: str) -> None:
     gone = frame[frame["withdrawn"]]
     if gone.empty:
         return
-    rows = [(row["pair_id"], row["message"]) for row in rows_of(gone.head(show.MOST_ROWS))]
+    rows = [
+        (pair_name(row["pair_id"], row["manifest_row"]), row["message"]) for row in rows_of(gone.head(show.MOST_ROWS))
+    ]
     show.table("pairs that were withdrawn", ("pair", "message"), rows)
-    show.more(len(gone), f"gramophone status {run_id} --root {root} --json")
+    show.more(len(gone), f"gramophone status {run_id} {at_root(root)} --json")
 
 
 def dry_run(submission: Any, as_json: bool) -> int:
@@ -94,11 +97,12 @@ def selected(selection: Any) -> None:
     ):
         if len(frame):
             rows = [
-                (r["pair_id"] or f"row {r['manifest_row']}", r["reason"], r["message"]) for r in rows_of(frame.head(50))
+                (pair_name(r["pair_id"], r["manifest_row"]), r["reason"], r["message"]) for r in rows_of(frame.head(50))
             ]
             show.table(f"{title} ({len(frame)})", ("pair", "failed before with", "message then"), rows)
     if selection.unmatched:
         names = ", ".join(selection.unmatched[:5])
-        click.echo(f"{len(selection.unmatched)} rows of the manifest replace nothing that is left to do: {names}")
+        many = amount(len(selection.unmatched), "row")
+        click.echo(f"nothing that is left to do is replaced by {many} of the manifest: {names}")
     if not len(selection.chosen) and not selection.besides():
         click.echo("nothing to do: every pair is done")

@@ -1,6 +1,7 @@
 """`gramophone manifest build` and `validate`."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 import click
@@ -9,6 +10,7 @@ from flows.cli import output, show
 from flows.cli.options import json_option
 from flows.config import FIELDS, kind_of, parsed, settle
 from tasks.records.reasons import UsageError
+from tasks.records.words import amount
 
 
 @click.group()
@@ -66,7 +68,7 @@ def build(
     chosen = choices([_sweep(text) for text in sweeps], settle({}).parameters)
     table = table_of(content_dir, style_dir, pairing, out, slices, chosen)
     output.write(out, parquet_bytes(table))
-    click.echo(f"{out}: {table.num_rows} pairs; next: gramophone manifest validate {out} --probe")
+    click.echo(f"{out}: {amount(table.num_rows, 'pair')}; next: gramophone manifest validate {quote(str(out))} --probe")
 
 
 @manifest.command()
@@ -111,7 +113,7 @@ def validate(manifest: str, probe: bool, allow: tuple[str, ...], as_json: bool) 
             [(f.row, f.column, f.value, str(f.reason), f.why, f.remedy) for f in faults],
         )
     wrong = len({fault.row for fault in faults})
-    click.echo(f"{uri}: {len(read)} rows, {wrong} of them wrong" if wrong else f"{uri}: {len(read)} rows, none wrong")
+    click.echo(f"{uri}: {amount(len(read), 'row')}, {f'{wrong} of them' if wrong else 'none'} wrong")
     return 1 if faults else 0
 
 

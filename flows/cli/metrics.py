@@ -1,5 +1,6 @@
 """`gramophone metrics`: the results and the votes, as tables or asked in SQL."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -8,6 +9,7 @@ from flows.cli import show
 from flows.cli.options import json_option, root_option
 from flows.config import settle
 from tasks.records.reasons import UsageError
+from tasks.records.words import at_root
 
 METRICS = (
     "run_id",
@@ -43,6 +45,8 @@ def metrics(run_ids: tuple[str, ...], failed: bool, votes: bool, sql: str | None
 
     With --votes: which of two conditions was preferred and how often, and how near each came to content or style.
     """
+    if votes and failed:
+        raise UsageError("--failed is about attempts, --votes about outputs: `gramophone metrics --votes` without it.")
     from tasks.layout import Layout
     from tasks.results import read_results
     from tasks.roots import place
@@ -55,7 +59,7 @@ def metrics(run_ids: tuple[str, ...], failed: bool, votes: bool, sql: str | None
     known_runs(store, layout, run_ids)
     runs = set(run_ids) or None
     if votes and sql is None:
-        _votes(store, layout, runs, as_json)
+        _votes(store, layout, run_ids, as_json)
         return
     frame = read_results(store, layout, runs)
     if failed:
@@ -70,10 +74,10 @@ def metrics(run_ids: tuple[str, ...], failed: bool, votes: bool, sql: str | None
     show.table(f"{len(frame)} rows", list(frame.columns), frame.itertuples(index=False))
 
 
-def _votes(store: Any, layout: Any, runs: set[str] | None, as_json: bool) -> None:
+def _votes(store: Any, layout: Any, run_ids: Sequence[str], as_json: bool) -> None:
     from tasks.votes.tally import read_votes, tally
 
-    votes = read_votes(store, layout, runs)
+    votes = read_votes(store, layout, set(run_ids) or None)
     found = tally(votes)
     if as_json:
         show.as_json(
@@ -86,10 +90,10 @@ def _votes(store: Any, layout: Any, runs: set[str] | None, as_json: bool) -> Non
         )
         return
     if votes.empty:
-        click.echo(
-            f"no votes under {layout.root} yet; "
-            f"`gramophone listen --latest --root {layout.root} --blind ab` asks for them"
-        )
+        on = f" on run {', '.join(run_ids)}" if run_ids else ""
+        which = run_ids[0] if run_ids else "--latest"
+        ask = f"gramophone listen {which} {at_root(layout.root)} --blind ab"
+        click.echo(f"no votes{on} under {layout.root} yet; `{ask}` asks for them")
     for title, frame in (("which of two is preferred", found.preferences), ("ratings, 0 to 100", found.ratings)):
         if len(frame):
             show.table(title, [name.replace("_", " ") for name in frame.columns], frame.itertuples(index=False))

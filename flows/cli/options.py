@@ -39,7 +39,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 def check_named(run_id: str | None, latest: bool) -> None:
     """Raises UsageError unless a run is named, by its id or as the latest."""
     if (run_id is None) != latest:
-        raise UsageError("name a run, or say --latest (not both); `gramophone status --latest` shows the latest.")
+        command = f"gramophone {click.get_current_context().info_name}"
+        raise UsageError(
+            f"name a run, or say --latest (not both): `{command} --latest`; `gramophone status --latest` tells of it."
+        )
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:

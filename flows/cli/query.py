@@ -1,6 +1,7 @@
 """`gramophone status` and `verify`: how the pairs stand, and that their audio does."""
 
 from datetime import UTC, date, datetime
+from shlex import quote
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ from flows.cli import listing, show
 from flows.cli.options import field_options, json_option, root_option
 from flows.config import FIELDS, settle
 from tasks.records.reasons import QUARANTINED, UsageError
+from tasks.records.words import amount, at_root
 
 PAIRS = (
     "pair_id",
@@ -42,9 +44,9 @@ def status(
     silence: exit code 1 where that night has no run, or a pair that is not done.
     """
     if manifest is not None and night is None:
-        raise UsageError("--manifest goes with --night.")
+        raise UsageError("--manifest goes with --night: `gramophone status --night today --manifest URI`.")
     if [run_id is not None, latest, night is not None].count(True) != 1:
-        raise UsageError("name a run, or say --latest or --night DATE (one of them).")
+        raise UsageError("name a run, or say --latest or --night DATE (one of them): `gramophone status --latest`.")
     from tasks.layout import Layout
     from tasks.roots import place
     from tasks.standing import families_of_night, family_of
@@ -68,7 +70,7 @@ def status(
         return code
     if not families:
         what = f" over {wanted}" if manifest is not None else ""
-        again = f"gramophone run {'MANIFEST' if manifest is None else wanted} --night {dated} --root {root}"
+        again = f"gramophone run {'MANIFEST' if manifest is None else quote(wanted)} --night {dated} {at_root(root)}"
         click.echo(f"no run of the night {dated}{what} under {root}; `{again}` starts one")
     for one in families:
         _tell(one, root)
@@ -164,5 +166,7 @@ def verify(run_ids: tuple[str, ...], as_json: bool, **flags: Any) -> int:
     elif faults:
         click.echo("\n".join(faults))
     else:
-        click.echo(f"all is right in {checked} runs: one row for each attempt, its audio and curves there, whole")
+        click.echo(
+            f"all is right in {amount(checked, 'run')}: one row for each attempt, its audio and curves there, whole"
+        )
     return 1 if faults else 0

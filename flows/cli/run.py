@@ -19,6 +19,7 @@ from flows.cli.options import (
 )
 from flows.config import FIELDS, parsed, settle, validation_message
 from tasks.records.reasons import Reason, UsageError
+from tasks.records.words import amount, at_root
 
 PREFECT_SETTINGS = {
     "DO_NOT_TRACK": "1",
@@ -163,8 +164,8 @@ def _flow(call: Callable[[], Any], prepared: Any, submission: Any, as_json: bool
     for name, value in PREFECT_SETTINGS.items():
         os.environ.setdefault(name, value)
     run = submission.run
-    pairs = len(submission.plan.pairs)
-    click.echo(f"run {run.run_id}: {pairs} pairs in {run.shards} shards, {run.skipped} skipped", err=True)
+    pairs, shards = amount(len(submission.plan.pairs), "pair"), amount(run.shards, "shard")
+    click.echo(f"run {run.run_id}: {pairs} in {shards}, {run.skipped} skipped", err=True)
     from flows.hosted import run_hosted
 
     end = run_hosted(call, prepared, submission, lambda end, pairs: _tell(submission, end, pairs, as_json))
@@ -185,7 +186,7 @@ def _tell(submission: Any, end: Any, frame: Any, as_json: bool) -> None:
     if ((frame["run_id"] == run.run_id) & (frame["status"] == "ok")).any():
         click.echo(f"audio:  {submission.layout.audio_folder(run.night, run.run_id)}")
     page = submission.layout.run(run.run_id, PAGE)
-    again = f"not written; `gramophone report {run.run_id} --root {submission.root}` tries again"
+    again = f"not written; `gramophone report {run.run_id} {at_root(submission.root)}` tries again"
     click.echo(f"report: {page if is_there(submission.store, page) else again}")
     click.echo(f"next:   {next_command(run, end, submission.root)}")
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from tasks.records.reasons import printable
+from tasks.records.words import pair_name
 
 Row = Mapping[str, Any] | pd.Series
 MOST_CHARACTERS = 34
@@ -33,8 +34,7 @@ def text(name: str) -> str:
 
 
 def of_pair(row: Row) -> str:
-    name: str | None = row["pair_id"]
-    return name or f"row {row['manifest_row']}"
+    return pair_name(row["pair_id"], row["manifest_row"])
 
 
 def inputs_of(row: Row, role: str) -> list[Mapping[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from tasks.records.parameters import ALGORITHM_VERSION, Parameters, canonical_json, sha256_of
 from tasks.records.reasons import PairError, Reason
+from tasks.records.words import pair_name
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Pair:
     @property
     def name(self) -> str:
         """How people are told of it: the id or, where it has none, the row."""
-        return self.pair_id or f"row {self.manifest_row}"
+        return pair_name(self.pair_id, self.manifest_row)
 
     def error(self) -> PairError | None:
         """The failure that its faults amount to: the first one's reason, all of them in the message."""

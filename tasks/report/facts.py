@@ -15,6 +15,7 @@ from tasks.overrides import changed
 from tasks.records import schema
 from tasks.records.reasons import named, remedy
 from tasks.records.run import EndRecord, RunRecord
+from tasks.records.words import at_root, pair_name
 from tasks.report.links import link
 from tasks.results import read_end, rows_of
 from tasks.standing import Family, counts, of_family
@@ -88,7 +89,7 @@ class Facts:
     def _remedy(self, row: Mapping[str, Any]) -> str | None:
         if row["status"] == "ok" or not row["reason"]:
             return None
-        return remedy(row["reason"], f"{self.run.run_id} --root {self.root}", bool(row["quarantined"]))
+        return remedy(row["reason"], f"{self.run.run_id} {at_root(self.root)}", bool(row["quarantined"]))
 
 
 def facts(store: Store, layout: Layout, family: Family, most: int) -> Facts:
@@ -103,7 +104,7 @@ def facts(store: Store, layout: Layout, family: Family, most: int) -> Facts:
         family=family,
         end=read_end(store, layout, family.last.run_id),
         counts=counts(frame),
-        failures=_failures(frame[frame["left"]], f"{family.last.run_id} --root {layout.root}"),
+        failures=_failures(frame[frame["left"]], f"{family.last.run_id} {at_root(layout.root)}"),
         pairs=kept.sort_values("left", ascending=False, kind="stable"),
         left_out=len(frame) - len(kept),
     )
@@ -159,7 +160,7 @@ def _input(one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    return row["pair_id"] or f"row {row['manifest_row']}"
+    return pair_name(row["pair_id"], row["manifest_row"])
 
 
 def _reason(row: Mapping[str, Any]) -> str | None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from tasks.records.words import at_root
+
 
 def rendered(package: str, template: str, **values: Any) -> str:
     """A template of a package, given the page's own `script` among its values."""
@@ -21,7 +23,7 @@ def template_of(package: str, name: str) -> Template:
         loader=PackageLoader(package, "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["json"] = script_json
+    environment.filters |= {"json": script_json, "at_root": at_root}
     return environment.get_template(name)
 
 

@@ -62,6 +62,7 @@ def test_a_dry_run_looks_into_the_bucket(night):
 def test_a_missing_input_fails_alone_and_a_rerun_finds_it_once_it_is_there(night):
     assert night["run"].code == 1, night["run"].err
     assert "2 of 3 pairs done; 1 failed: 1 input_missing" in night["run"].out
+    assert "3 pairs in 1 shard, 0 skipped" in night["run"].err
     assert night["rerun"].code == 0, night["rerun"].err
 
 

@@ -1,7 +1,9 @@
 """The page and its parts hold what the results say, whatever stands in them, and stay small."""
 
+import html
 import json
 import re
+import shlex
 from datetime import UTC, datetime
 from functools import cache
 
@@ -116,6 +118,16 @@ def test_the_report_of_a_run_says_what_the_results_say(any_root):
     assert good["figures"]["style_loss"] == 0.0
     assert set(good["pictures"]) == {"content", "style", "result"}
     assert len(good["curve"]["style"]) == 208
+
+
+def test_what_to_type_is_read_back_by_a_shell_also_of_a_root_with_a_space(tmp_path):
+    root = f"file://{tmp_path}/my $root's"
+    night = Night(root, 1)
+    night.commit([failed(0)])
+    page = night.store.read(write_report(night.store, night.layout)).data.decode()
+    for remedy in (night.parts()[0]["remedy"], html.unescape(page)):
+        [command] = re.findall(r"`(gramophone rerun r1 [^`]*)`", remedy)
+        assert shlex.split(command) == ["gramophone", "rerun", "r1", "--root", root]
 
 
 def test_nothing_that_stands_in_the_results_becomes_part_of_the_page(any_root):
