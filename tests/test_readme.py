@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from flows.cli import COMMANDS
+from tasks.plots import figures
 from tasks.records import schema
+from tasks.report import facts
 from tasks.transfer import quality
 from tests.tasks.transfer import test_quality
 
@@ -88,6 +90,8 @@ def test_the_change_of_contributing_passes_its_own_test(monkeypatch):
     proving["test_a_sine_has_a_crest_of_three_decibels_and_a_click_one_of_many"]()
     added = eval(column.strip().rstrip(","), dict(vars(schema)))
     assert added.name not in {column.name for column in schema.RESULTS_COLUMNS}, "there by now: take another example"
+    [where] = re.findall(r"its column, among `(\w+)`", CONTRIBUTING)
+    assert {column.name for column in getattr(schema, where)} <= figures.FIGURES.keys() & facts.FIGURES.keys()
     measured = eval(f"{{{value}}}", {"quality": quality, "mono": test_quality.tone(440)})
     assert list(measured) == [added.name]
 
