@@ -20,6 +20,7 @@ from flows.session import Session
 from tasks.records.pair import Attempt
 from tasks.records.run import EndRecord, RunRecord, Stop
 from tasks.report import PAGE, write_report
+from tasks.roots import bare
 from tasks.shard import Bench
 from tasks.standing import at_work
 from tasks.steps import materialize_results, record_step, whole
@@ -84,7 +85,7 @@ def publish(submission: Submission, end: EndRecord) -> None:
         try:
             write()
         except Exception as error:
-            get_run_logger().warning("the %s of run %s could not be written: %s", what, run.run_id, error)
+            get_run_logger().warning("the %s of run %s failed: %s", what, run.run_id, bare(str(error)))
 
 
 def tell_assets(submission: Submission, end: EndRecord) -> None:

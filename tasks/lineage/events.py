@@ -2,13 +2,15 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, UUID, uuid5
+from zoneinfo import ZoneInfo
 
+import openlineage.client
 import pandas as pd
 from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
@@ -22,7 +24,9 @@ from openlineage.client.facet_v2 import (
 from openlineage.client.generated.lineage import LineageDatasetFacet, LineageDatasetInput, LineageTransformation
 from openlineage.client.serde import Serde
 
+from tasks.hush import hush
 from tasks.layout import Layout
+from tasks.records.reasons import OutOfReach
 from tasks.records.run import EndRecord, RunRecord
 from tasks.results import read_results, rows_of
 from tasks.store import Store
@@ -30,25 +34,43 @@ from tasks.store import Store
 NAMESPACE = "gramophone"
 RUN_JOB, SHARD_JOB = Job(NAMESPACE, "run"), Job(NAMESPACE, "run.shard")
 CONFIGURED_BY = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG")
+hush(openlineage.client)  # it logs the backend's address with its password
 
 
 def write_events(store: Store, layout: Layout, run: RunRecord, end: EndRecord) -> str:
     """Write the events of a run that has ended as lines of JSON, and send them where OpenLineage is configured
     (OPENLINEAGE_URL, OPENLINEAGE_API_KEY or a file, as its own client reads them). Returns their URI.
 
-    Events of shards and not of pairs: those of a million pairs would be ten gigabytes. Raises PairError (storage), and
-    what the client raises.
+    Events of shards and not of pairs: those of a million pairs would be ten gigabytes. Raises PairError (storage),
+    OutOfReach where they are written but not sent.
     """
     found = list(events(layout, run, end, read_results(store, layout, {run.run_id})))
     uri = layout.lineage(run.night, run.run_id)
     lines = [json.dumps(Serde.to_dict(event), separators=(",", ":")) for event in found]
     store.replace(uri, ("\n".join(lines) + "\n").encode())
     if any(os.environ.get(name) for name in CONFIGURED_BY):
+        _send(found, uri)
+    return uri
+
+
+def _send(found: Iterable[RunEvent], uri: str) -> None:
+    try:
         client = OpenLineageClient()
         for event in found:
             client.emit(event)
         client.close()
-    return uri
+    except Exception as error:  # which may quote the backend's address with its password, or the key
+        raise OutOfReach(f"they are in {uri}; the backend that they were sent to is at fault: {_why(error)}") from None
+
+
+def _why(error: BaseException) -> str:
+    """Of what a request failed, in words that hold nothing of it: the status, the system's error, or its kind."""
+    answer, kind = getattr(error, "response", None), type(error).__name__
+    if answer is not None:
+        return f"it answered {answer.status_code}"
+    while error.__context__ and not getattr(error, "strerror", None):
+        error = error.__context__
+    return getattr(error, "strerror", None) or kind
 
 
 def events(layout: Layout, run: RunRecord, end: EndRecord, rows: pd.DataFrame) -> Iterator[RunEvent]:
@@ -69,7 +91,7 @@ def events(layout: Layout, run: RunRecord, end: EndRecord, rows: pd.DataFrame) -
 
 def _of_run(run: RunRecord, end: EndRecord, rows: pd.DataFrame) -> dict[str, Any]:
     facets: dict[str, Any] = {
-        "nominalTime": nominal_time_run.NominalTimeRunFacet(f"{run.night}T00:00:00Z"),
+        "nominalTime": nominal_time_run.NominalTimeRunFacet(_midnight(run).isoformat()),
         "processing_engine": processing_engine_run.ProcessingEngineRunFacet(run.code_version, "gramophone"),
     }
     if end.exit_code != 0:
@@ -80,6 +102,11 @@ def _of_run(run: RunRecord, end: EndRecord, rows: pd.DataFrame) -> dict[str, Any
             parent_run.Run(str(UUID(above))), parent_run.Job("prefect", "rerun" if run.parent_run_id else "nightly")
         )
     return facets
+
+
+def _midnight(run: RunRecord) -> datetime:
+    """When the date begins that the night is called by, where it is dated."""
+    return datetime.combine(date.fromisoformat(run.night), time.min, ZoneInfo(run.options.timezone))
 
 
 def _datasets(rows: pd.DataFrame) -> tuple[list[InputDataset], list[OutputDataset]]:

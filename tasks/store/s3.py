@@ -6,11 +6,8 @@ conditional completion is not universal), and retry in layers of their own (25 r
 
 import asyncio
 import hashlib
-import logging
 import os
-import pkgutil
 from collections.abc import Awaitable, Callable, Iterator
-from types import ModuleType
 from typing import Any, TypeVar
 
 import aiobotocore
@@ -32,6 +29,7 @@ from botocore.parsers import ResponseParserError
 from fsspec.asyn import sync
 from pydantic import ValidationError
 
+from tasks.hush import hush
 from tasks.records.reasons import PairError, Reason, UsageError
 from tasks.records.run import Connection
 from tasks.roots import Roots, bare, shown
@@ -51,25 +49,8 @@ PASSING_CODES = {
 PASSING_STATUS = {408, 409, 425, 429, 500, 502, 503, 504}
 
 
-class _FromInfoOn(logging.Filter):
-    """Below INFO they log access keys and session tokens, whoever turns that on."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.INFO
-
-
-def _hush(package: ModuleType) -> None:
-    """A filter for each logger of a package, also of modules to come: a logger's filters do not see its children's."""
-    name, hushed = package.__name__, _FromInfoOn()
-    modules = (module.name for module in pkgutil.iter_modules(package.__path__, f"{name}."))
-    known = (known for known in list(logging.root.manager.loggerDict) if known.startswith(f"{name}."))
-    for logger in map(logging.getLogger, {name, *modules, *known}):
-        logger.addFilter(hushed)
-    logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger(name).level))  # saves the words
-
-
 for _package in (botocore, aiobotocore, s3fs, aiohttp, fsspec):
-    _hush(_package)
+    hush(_package)
 
 
 class S3Fault(OSError):

@@ -16,15 +16,30 @@ from tasks.store import join, open_store
 from tasks.submit import prepare_nightly
 from tasks.worker import Order
 from tests.flows.conftest import Desk
+from tests.servers import free_port
 from tests.suite import HOME, S3_IS_OURS, kept_by_prefect
 from tests.tasks.store.support import child
 
 PLANTED = {
     road: f"canary-of-{road}-{secrets.token_hex(4)}"
-    for road in ("token", "profile", "auth", "cell", "style", "styles", "weights", "json", "pair_id", "method")
+    for road in (
+        "token",
+        "profile",
+        "auth",
+        "cell",
+        "style",
+        "styles",
+        "weights",
+        "json",
+        "pair_id",
+        "method",
+        "lineage",
+    )
 }
 AUTH = f"admin:{PLANTED['auth']}"
-LOGGERS = "botocore,aiobotocore,s3fs,fsspec,aiohttp,urllib3"  # not those by which Prefect sends what it logs
+LOGGERS = (
+    "botocore,aiobotocore,s3fs,fsspec,aiohttp,urllib3,openlineage"  # not those by which Prefect sends logs
+)
 KEPT_BY_PREFECT = HOME / "results-of-prefect"
 
 
@@ -88,6 +103,7 @@ def planted(tmp_path_factory):
         "AWS_SHARED_CREDENTIALS_FILE": str(profile),
         "AWS_PROFILE": "night",
         "PREFECT_API_AUTH_STRING": AUTH,
+        "OPENLINEAGE_URL": f"http://me:{PLANTED['lineage']}@127.0.0.1:{free_port()}",  # where nobody listens
         "PREFECT_LOGGING_LEVEL": "DEBUG",
         "PREFECT_LOGGING_ROOT_LEVEL": "DEBUG",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "DEBUG",
@@ -122,6 +138,12 @@ def test_the_run_computes_what_is_fine_and_refuses_the_rest(said):
     assert said.code == 1, said.err
     assert "1 of 8 pairs done; 7 failed" in said.out
     assert "DEBUG" in said.err, "all that is logged is looked into"
+
+
+def test_a_lineage_backend_that_is_down_changes_no_result_and_the_events_are_kept(said, root):
+    assert "Connection refused" in said.err
+    [(uri, _)] = open_store(root).list(join(root, "lineage"))
+    assert b'"eventType":"FAIL"' in open_store(root).read(uri).data, "the run's own end, and it stays exit code 1"
 
 
 def test_nothing_that_the_run_said_holds_a_secret(said):

@@ -1,21 +1,26 @@
 """OpenLineage events of a run: written beside it, and sent where that is asked for."""
 
 import json
+import logging
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from tasks.lineage.events import write_events
+from tasks.records.reasons import OutOfReach
+from tasks.records.run import Options
 from tasks.results import read_end
+from tests.servers import free_port
 from tests.tasks.report.test_write import Night, done, failed
 
 
 class Backend(ThreadingHTTPServer):
     """Takes down what is posted to it, and by whose key."""
 
-    def __init__(self):
-        self.events, self.keys = [], set()
+    def __init__(self, status=201):
+        self.events, self.keys, self.status = [], set(), status
         super().__init__(("127.0.0.1", 0), self._handler())
 
     def _handler(backend):
@@ -23,7 +28,7 @@ class Backend(ThreadingHTTPServer):
             def do_POST(self):
                 backend.events.append((self.path, json.loads(self.rfile.read(int(self.headers["content-length"])))))
                 backend.keys.add(self.headers["authorization"])
-                self.send_response(201)
+                self.send_response(backend.status)
                 self.end_headers()
 
             def log_message(self, *_):
@@ -93,3 +98,28 @@ def test_events_are_sent_to_the_backend_that_is_configured(night, backend, monke
     assert {path for path, _ in backend.events} == {"/api/v1/lineage"}
     assert backend.keys == {"Bearer canary-of-the-backend"}
     assert "canary" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("fault", ["it answered 404", "Connection refused", "InvalidHeader", "ValueError"])
+def test_a_backend_at_fault_is_told_without_its_password_or_key_and_the_events_are_kept(
+    night, backend, monkeypatch, caplog, fault
+):
+    """A library's words about a request quote its address or its header."""
+    backend.status = 404
+    port = free_port() if fault == "Connection refused" else backend.server_port
+    key = "canary\n" if fault == "InvalidHeader" else "canary"
+    place = "canary@" if fault == "ValueError" else f"http://me:canary@127.0.0.1:{port}"
+    monkeypatch.setenv("OPENLINEAGE_URL", place)
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", key)
+    for name in ("openlineage", "openlineage.client.transport.http"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    with pytest.raises(OutOfReach, match=f"{fault}$") as told:
+        write_events(night.store, night.layout, night.run, read_end(night.store, night.layout, "r1"))
+    assert "canary" not in "".join(traceback.format_exception(told.value)) + caplog.text
+    assert len(night.store.read(night.layout.lineage("2026-01-01", "r1")).data.splitlines()) == 4
+
+def test_a_run_is_dated_where_its_night_is(night):
+    run = night.run.model_copy(update={"night": "2026-07-01", "options": Options(timezone="Europe/Berlin")})
+    uri = write_events(night.store, night.layout, run, read_end(night.store, night.layout, "r1"))
+    begun = json.loads(night.store.read(uri).data.splitlines()[0])
+    assert begun["run"]["facets"]["nominalTime"]["nominalStartTime"] == "2026-07-01T00:00:00+02:00"
