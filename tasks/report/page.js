@@ -19,6 +19,8 @@ const gramophone = (() => {
     : typeof value !== "number" ? String(value)
     : Number.isInteger(value) ? String(value) : value.toPrecision(3);
 
+  const hertz = (value) => value < 1000 ? `${value} Hz` : `${value / 1000} kHz`;
+
   // --- what a person may copy: the words between backticks ----------------------------------------
 
   function withCommands(text) {
@@ -178,6 +180,7 @@ const gramophone = (() => {
   // --- three sounds, one position -----------------------------------------------------------------
 
   function address(name, sound, pair) {
+    if (sound.withdrawn) return null;
     if (served && name !== "result") return `../../../input/${encodeURIComponent(pair.lineage.run_id)}/${pair.lineage.manifest_row}/${sound.input}`;
     return sound.link;
   }
@@ -211,18 +214,18 @@ const gramophone = (() => {
 
     const play = make("button", { class: "play", type: "button", onclick: () => own.toggle() }, "play");
     const bar = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, "aria-label": "position, seconds", oninput: (event) => own.seek(Number(event.target.value)) });
-    const said = make("output", {});
+    const said = make("output", { "aria-live": "off" });  // its clock runs: nobody wants it read aloud
     const equal = make("input", { type: "checkbox", id: "equal", onchange: () => own.level(equal.checked) });
     const lanes = names.map((name) => {
-      buttons[name] = make("button", { type: "button", "data-source": name, "aria-pressed": false, disabled: !can(name), title: sounds[name].uri, onclick: () => own.choose(name) },
-        name, make("small", {}, can(name) ? `key ${SOURCES.indexOf(name) + 1}` : "only in `gramophone listen`".replaceAll("`", "")));
+      buttons[name] = make("button", { type: "button", "data-source": name, "aria-pressed": false, disabled: !can(name), title: sounds[name].withdrawn || sounds[name].uri, onclick: () => own.choose(name) },
+        name, make("small", {}, can(name) ? `key ${SOURCES.indexOf(name) + 1}` : sounds[name].withdrawn ? "withdrawn" : "only in `gramophone listen`".replaceAll("`", "")));
       const picture = pair.pictures[name];
       marks[name] = picture ? make("i", {}) : null;
       return make("div", { class: "lane" }, buttons[name], picture ? make("div", { class: "picture", onclick: (event) => {
         const box = event.currentTarget.getBoundingClientRect(), whole = own.lasts(name);
         if (can(name)) own.choose(name);
         own.seek(((event.clientX - box.left) / box.width) * (Number.isFinite(whole) ? whole : own.length() || 0));
-      } }, make("img", { src: `data:image/png;base64,${picture}`, alt: `spectrogram of the ${name}, 50 Hz to 16 kHz` }), marks[name]) : make("span", { class: "quiet" }, "no picture"));
+      } }, make("img", { src: `data:image/png;base64,${picture}`, alt: `spectrogram of the ${name}, ${data.band.map(hertz).join(" to ")}` }), marks[name]) : make("span", { class: "quiet" }, "no picture"));
     });
     own.element = make("div", { class: "player" }, make("div", { class: "transport" }, play, bar, said), ...lanes,
       make("label", { class: "level", for: "equal" }, equal, "equal loudness"), ...Object.values(own.audios));

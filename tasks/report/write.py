@@ -6,6 +6,7 @@ from tasks.layout import Layout
 from tasks.report.facts import FIGURES, LINE, PART, Facts, facts
 from tasks.report.histogram import histogram
 from tasks.report.rendering import rendered, script_json, text_of
+from tasks.scale import HIGHEST_HZ, LOWEST_HZ
 from tasks.standing import family_of
 from tasks.store import Store, join
 
@@ -13,6 +14,8 @@ PAGE = "report.html"
 MOST_PAIRS = 2_000
 DRAWN = {"style_loss": False, "content_loss": False, "chroma_similarity": False, "seconds_total": True}
 """The figures whose distribution is drawn, and whether over powers."""
+BAND = (LOWEST_HZ, HIGHEST_HZ)
+"""What the spectrograms show."""
 
 
 def write_report(store: Store, layout: Layout, run_id: str | None = None, most: int = MOST_PAIRS) -> str:
@@ -43,6 +46,6 @@ def _page(found: Facts) -> str:
         found=found,
         drawn=[one for one in drawn if one],
         docs=FIGURES,
-        data={"columns": LINE, "pairs": found.lines(), "part": PART, "docs": FIGURES},
+        data={"columns": LINE, "pairs": found.lines(), "part": PART, "docs": FIGURES, "band": BAND},
         script=text_of("tasks.report", "page.js"),
     )

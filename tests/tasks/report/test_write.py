@@ -109,6 +109,7 @@ def test_the_report_of_a_run_says_what_the_results_say(any_root):
     page = night.store.read(uri).data.decode()
     assert "1 of 3 pairs done; 1 failed; 1 open" in page
     assert f"gramophone rerun r1 --root {any_root}" in page
+    assert '"band":[50.0,16000.0]' in page, "the frequencies of its pictures"
     bad, left, good = night.parts()
     assert (bad["name"], bad["reason"], bad["message"], bad["tags"]) == ("p1", "decode_error", EVIL, {"a": EVIL})
     assert (left["name"], left["reason"]) == ("p2", "lost")
