@@ -34,12 +34,8 @@ def orphans(store: Store, layout: Layout, before: float) -> list[Orphan]:
     # Listed before the results are read: what is committed meanwhile is named by them.
     results = list(store.list(layout.results()))
     going_on = _going_on(layout, [*written, *results, *store.list(layout.runs())], before)
-    named = _named(store, [uri for uri, _ in results if uri.endswith(".parquet")])
-    left = [
-        (uri, found)
-        for uri, found in written
-        if _below(layout, uri) not in named and _run_of(layout, uri) not in going_on
-    ]
+    named = _named(store, layout, [uri for uri, _ in results if uri.endswith(".parquet")])
+    left = [(uri, found) for uri, found in written if uri not in named and _run_of(layout, uri) not in going_on]
     left += store.list(layout.probes())
     return [Orphan(uri, found.size, found.modified) for uri, found in left if found.modified < before]
 
@@ -62,13 +58,13 @@ def _going_on(layout: Layout, written: Iterable[tuple[str, Stat]], before: float
     return {run for run, modified in last.items() if modified >= before or is_working(run)}
 
 
-def _named(store: Store, uris: Iterable[str]) -> set[str]:
-    """What these results name, from the root down: a store that was moved as a whole keeps what it names."""
+def _named(store: Store, layout: Layout, uris: Iterable[str]) -> set[str]:
+    """What these results name."""
     named: set[str] = set()
     with ThreadPoolExecutor(8) as pool:
         for table in pool.map(lambda uri: read_table(store, uri, _NAMING), uris):
             for column in table.columns:
-                named.update("/".join(uri.split("/")[-4:]) for uri in column.drop_null().to_pylist())
+                named.update(map(layout.here, column.drop_null().to_pylist()))
     return named
 
 

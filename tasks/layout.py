@@ -9,6 +9,11 @@ from tasks.store import join
 class Layout:
     root: str
 
+    def here(self, uri: str) -> str:
+        """What a row names of ours, below the root as it is called now: a store may have been moved as a whole."""
+        parts = uri.split("/")[-4:]
+        return join(self.root, *parts) if len(parts) == 4 and parts[1].startswith("night=") else uri
+
     def results(self) -> str:
         return join(self.root, "results")
 

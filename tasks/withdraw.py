@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from shlex import quote
 
 import pandas as pd
@@ -14,7 +15,7 @@ import pandas as pd
 from tasks.gc import Orphan
 from tasks.layout import Layout
 from tasks.lineage.trace import DIGEST, digests_like
-from tasks.lineage.uses import made_from
+from tasks.lineage.uses import made_from, uses
 from tasks.records.reasons import UsageError
 from tasks.records.tombstone import Tombstone
 from tasks.report import write_report
@@ -22,7 +23,7 @@ from tasks.report.write import PAGE
 from tasks.results import read_record, read_results, read_runs
 from tasks.roots import place
 from tasks.standing import is_working
-from tasks.store import AlreadyExists, Store, join
+from tasks.store import AlreadyExists, Store
 
 OUTPUTS = ("run_id", "manifest_row", "pair_id", "audio_uri", "served_by")
 
@@ -38,6 +39,8 @@ class Withdrawal:
     objects: list[Orphan]  # their audio, and curves that are only theirs, as far as they are still there
     before: Tombstone | None  # what an earlier withdrawal of it says
     tombstone: str  # where that is, or will be
+    unread: bool  # no attempt under the root, whatever became of it, names it
+    alike: tuple[str, ...] = ()  # inputs that are called nearly so, where it is unread
 
 
 def find(store: Store, layout: Layout, asked: str) -> Withdrawal:
@@ -47,14 +50,18 @@ def find(store: Store, layout: Layout, asked: str) -> Withdrawal:
     it is none of them.
     """
     rows = read_results(store, layout)
-    uri = None if DIGEST.fullmatch(asked) else place(asked)
-    named = uri or _digest(rows, asked)
+    digest = asked.lower()
+    uri = None if DIGEST.fullmatch(digest) else place(asked)
+    named = uri or _digest(rows, digest)
     tombstone = layout.tombstone(hashlib.sha256(uri.encode()).hexdigest() if uri else named)
     before = read_record(store, tombstone, Tombstone)
     used, digests = made_from(rows, uri, {*(before.sha256 if before else ()), *(() if uri else (named,))})
     outputs = rows.loc[used.index.unique().sort_values()]
-    objects = _there(store, [_here(layout, one) for one in (*_audio(outputs), *_curves(rows, outputs))])
-    return Withdrawal(named, uri, digests, outputs[list(OUTPUTS)], objects, before, tombstone)
+    objects = _there(store, map(layout.here, (*_audio(outputs), *_curves(rows, outputs))))
+    known = set(uses(rows)["uri" if uri else "sha256"].dropna())
+    unread = before is None and named not in known
+    alike = _alike(uri, known) if uri and unread else ()
+    return Withdrawal(named, uri, digests, outputs[list(OUTPUTS)], objects, before, tombstone, unread, alike)
 
 
 def bury(store: Store, layout: Layout, found: Withdrawal, reason: str = "") -> Tombstone:
@@ -103,6 +110,16 @@ def _digest(rows: pd.DataFrame, asked: str) -> str:
     return next(iter(like))
 
 
+def _alike(uri: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Up to three inputs of the same name in another folder, or else of nearly that name."""
+    of_name: dict[str, list[str]] = {}
+    for one in sorted(known):
+        of_name.setdefault(one.rsplit("/", 1)[-1], []).append(one)
+    name = uri.rsplit("/", 1)[-1]
+    names = [name] if name in of_name else get_close_matches(name, of_name, n=3)
+    return tuple(one for name in names for one in of_name[name])[:3]
+
+
 def _audio(outputs: pd.DataFrame) -> list[str]:
     return sorted(set(outputs["audio_uri"].dropna()))
 
@@ -111,11 +128,6 @@ def _curves(rows: pd.DataFrame, outputs: pd.DataFrame) -> list[str]:
     """Files of curves and pictures that no other row names."""
     others = rows.loc[rows.index.difference(outputs.index), "curves_uri"]
     return sorted(set(outputs["curves_uri"].dropna()) - set(others.dropna()))
-
-
-def _here(layout: Layout, uri: str) -> str:
-    """What a row names, below the root as it is called now: a store may have been moved as a whole."""
-    return join(layout.root, *uri.split("/")[-4:])
 
 
 def _there(store: Store, uris: Iterable[str]) -> list[Orphan]:

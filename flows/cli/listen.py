@@ -3,9 +3,11 @@
 import random
 import secrets
 import socket
+import tempfile
 import webbrowser
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
@@ -100,8 +102,19 @@ def _serve(path: str, app: Any, port: int, show: bool) -> None:
         url = f"http://127.0.0.1:{bound.getsockname()[1]}{path}"
         click.echo(url)
         click.echo("Ctrl-C ends it", err=True)
-        if show:
-            webbrowser.open(url)
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, lifespan="off"))
-        with suppress(KeyboardInterrupt):  # which is how it ends
+        with tempfile.TemporaryDirectory() as private, suppress(KeyboardInterrupt):  # which is how it ends
+            if show:
+                webbrowser.open(_leading_to(url, Path(private)).as_uri())
             server.run(sockets=[bound])
+
+
+def _leading_to(url: str, private: Path) -> Path:
+    """A page that leads there: a command line, as the browser's, is seen by all users of the machine."""
+    page = private / "listen.html"
+    page.touch(0o600)
+    page.write_text(
+        f'<!doctype html><meta name="referrer" content="no-referrer"><meta http-equiv="refresh" content="0; url={url}">'
+        f'<a href="{url}">Gramophone</a>'
+    )
+    return page

@@ -21,9 +21,10 @@ MOST_CHARACTERS = 200
 @click.option("--reason", default="", metavar="TEXT", help="Why; it stands in the tombstone and in messages.")
 @click.option("--dry-run", is_flag=True, help="List what would be deleted; write and delete nothing.")
 @click.option("--yes", is_flag=True, help="Withdraw without asking.")
+@click.option("--unread", is_flag=True, help="With --yes: also a clip that no run has read yet.")
 @root_option
 @json_option
-def withdraw(clip: str, reason: str, dry_run: bool, yes: bool, as_json: bool, **flags: Any) -> int:
+def withdraw(clip: str, reason: str, dry_run: bool, yes: bool, unread: bool, as_json: bool, **flags: Any) -> int:
     """Take a clip out, as when a licence ends or a person objects.
 
     All audio that was made from it under the root is listed, over all runs, also by way of other outputs. Once that is
@@ -32,7 +33,10 @@ def withdraw(clip: str, reason: str, dry_run: bool, yes: bool, as_json: bool, **
     input_forbidden: by its URI, and, whatever it is called, by any sha256 that was seen there.
 
     Killed, or while runs were at work that had read the clip: type it again, and it deletes what is left. The clip
-    itself is not deleted. Exit code 4 where something could not be.
+    itself is not deleted. Exit code 4 where something could not be. What a killed run made of it is named by no row:
+    `gramophone gc` deletes that.
+
+    A clip that no run has read may be a slip of the pen: it is asked about, or wants --unread beside --yes.
     """
     if not (dry_run or yes) and (as_json or not sys.stdin.isatty()):
         raise UsageError("nobody is asked here: say --yes to withdraw, or --dry-run to list.")
@@ -48,13 +52,26 @@ def withdraw(clip: str, reason: str, dry_run: bool, yes: bool, as_json: bool, **
     found = find(store, layout, clip)
     if not as_json:
         _list(found, root)
-    if dry_run or not (yes or click.confirm(f"withdraw {found.named} and delete {show.amount(found.objects)}?")):
-        return _tell(found, None, [], [], as_json)
+    if found.unread and yes and not (unread or dry_run):
+        raise UsageError(f"{_unread(found, root)}. To withdraw it all the same add --unread.")
+    if dry_run or not _confirmed(found, root, yes):
+        return _tell(found, root, None, [], [], as_json)
     stone = bury(store, layout, found, reason)
     gone, kept = _deleted(store, layout, found)
     for run in at_work_now(store, layout):
         show.say(f"run {run} is still at work, and may store what it has read before: withdraw again after its end")
-    return _tell(found, stone, gone, kept, as_json)
+    return _tell(found, root, stone, gone, kept, as_json)
+
+
+def _confirmed(found: Any, root: str, yes: bool) -> bool:
+    """A clip that no run has read has a question of its own."""
+    what = f"withdraw {found.named} and delete {show.amount(found.objects)}?"
+    return yes or click.confirm(f"{_unread(found, root)}. Withdraw it all the same?" if found.unread else what)
+
+
+def _unread(found: Any, root: str) -> str:
+    alike = f" (did you mean {' or '.join(found.alike)}?)" if found.alike else ""
+    return f"no run under {root} has read {found.named}{alike}"
 
 
 def _deleted(store: Any, layout: Any, found: Any) -> tuple[list[Any], list[tuple[str, str]]]:
@@ -88,13 +105,15 @@ def _list(found: Any, root: str) -> None:
     show.more(len(found.outputs), "gramophone withdraw ... --dry-run --json")
 
 
-def _tell(found: Any, stone: Any, gone: list[Any], kept: list[tuple[str, str]], as_json: bool) -> int:
+def _tell(found: Any, root: str, stone: Any, gone: list[Any], kept: list[tuple[str, str]], as_json: bool) -> int:
     code = 4 if kept else 0
     if as_json:
         show.as_json(
             {
                 "input": found.named,
                 "uri": found.uri,
+                "unread": found.unread,
+                "alike": list(found.alike),
                 "sha256": sorted(found.digests),
                 "outputs": found.outputs,
                 "objects": [{"uri": one.uri, "bytes": one.size} for one in found.objects],
@@ -111,7 +130,10 @@ def _tell(found: Any, stone: Any, gone: list[Any], kept: list[tuple[str, str]], 
     if kept:
         click.echo(f"{len(kept)} could not be deleted: may these credentials delete? Then withdraw again.", err=True)
     if stone is None:
+        if found.unread:
+            click.echo(_unread(found, root), err=True)
         click.echo(f"{show.amount(found.objects)} to delete; nothing was written or deleted")
     else:
         click.echo(f"withdrawn ({found.tombstone}): {show.amount(gone)} deleted")
+        click.echo("what killed runs made of it no row names: `gramophone gc` deletes that", err=True)
     return code

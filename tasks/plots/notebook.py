@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from tasks.heard import Heard
 from tasks.overrides import changed
 from tasks.plots.curves import root_of, with_curves
 from tasks.plots.figures import FIGURES
 from tasks.plots.names import Row, of_pair
-from tasks.plots.sounds import Reader, data_uri, sounds
+from tasks.plots.sounds import data_uri, sounds
 from tasks.report.rendering import template_of
 from tasks.results import rows_of
 from tasks.roots import place
@@ -48,14 +49,14 @@ def show(row: Row, root: str | None = None, most_mb: float = MOST_MB) -> Shown:
     frame = with_curves(pd.DataFrame([row]))
     [found] = rows_of(frame)
     known = place(root) if root else root_of(found["audio_uri"], "audio")
-    reader = Reader.of(known, found["run_id"], int(most_mb * 1e6)) if known else None
-    stone = next(iter(reader.withdrawn.of(frame).values()), None) if reader else None
+    heard = Heard(known) if known else None
+    stone = next(iter(heard.withdrawn().of(frame).values()), None) if heard else None
     html = template_of("tasks.plots", "show.html.j2").render(
         name=of_pair(found),
         status=found["reason"] or found["status"],
         run=found["run_id"],
         message=f"an input {stone.sentence()}: its audio is deleted" if stone else found["message"],
-        sounds=sounds(found, reader, deleted=stone is not None),
+        sounds=sounds(found, heard, int(most_mb * 1e6), deleted=stone is not None),
         pictures={of: data_uri(found[f"picture_{of}"], "image/png") for of in PICTURES if found[f"picture_{of}"]},
         span_hz=(LOWEST_HZ, HIGHEST_HZ),
         figures=[(name, f"{found[name]:.4g}", FIGURES[name]) for name in SHOWN if found[name] is not None],

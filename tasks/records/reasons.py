@@ -62,7 +62,12 @@ POLICIES: dict[Reason, Policy] = {
         f"{_MEND_ROW}; a known name with a wrong value also by `gramophone rerun {{run}} --set NAME=VALUE`",
     ),
     Reason.INPUT_MISSING: Policy(_PERMANENT, _COUNTED, "put the file there, then `gramophone rerun {run}`"),
-    Reason.INPUT_FORBIDDEN: Policy(_PERMANENT, _FREE, "allow its place with `--allow URI`, or mend the row"),
+    Reason.INPUT_FORBIDDEN: Policy(
+        _PERMANENT,
+        _FREE,
+        "allow its place with `--allow URI`, unless the clip was withdrawn, as its message says then (`gramophone "
+        f"lineage CLIP` tells what was made of it); or choose another clip in the manifest: {_MEND_ROW}",
+    ),
     Reason.INPUT_CHANGED: Policy(_PASSING, _FREE, _AGAIN),
     Reason.INPUT_UNSUPPORTED: Policy(_PERMANENT, _COUNTED, _MEND_INPUT),
     Reason.DECODE_ERROR: Policy(_PERMANENT, _COUNTED, _MEND_INPUT, "read twice, decoded again if it came otherwise"),

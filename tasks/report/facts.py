@@ -13,6 +13,7 @@ from tasks.curves import read_curves
 from tasks.layout import Layout
 from tasks.overrides import changed
 from tasks.records import schema
+from tasks.records.pair import Input
 from tasks.records.reasons import named, remedy
 from tasks.records.run import EndRecord, RunRecord
 from tasks.records.words import at_root, pair_name
@@ -20,6 +21,7 @@ from tasks.report.links import link
 from tasks.results import read_end, rows_of
 from tasks.standing import Family, counts, of_family
 from tasks.store import Store
+from tasks.withdrawn import NOTHING, Withdrawn, read_withdrawn
 
 PART = 20
 """Pairs of one part: with three pictures of some 9 kB each it stays below a megabyte."""
@@ -42,6 +44,7 @@ class Facts:
     failures: list[dict[str, Any]]  # reason, pairs, what to do
     pairs: pd.DataFrame  # as they stand, those that are not done first; at most so many as were asked for
     left_out: int
+    withdrawn: Withdrawn = NOTHING
 
     @property
     def run(self) -> RunRecord:
@@ -76,7 +79,7 @@ class Facts:
             "message": row["message"],
             "remedy": self._remedy(row),
             "skipped": bool(row["skipped"]),
-            "sounds": _sounds(row, folder),
+            "sounds": self._sounds(row, folder),
             "pictures": _pictures(row, curve),
             "curve": {name: [_short(v) for v in curve[name]] for name in ("style", "content") if curve.get(name)},
             "stages": curve.get("stage") or [],
@@ -85,6 +88,28 @@ class Facts:
             "lineage": _lineage(row),
             "tags": dict(row["tags"] or ()),
         }
+
+    def _sounds(self, row: Mapping[str, Any], folder: str) -> dict[str, Any]:
+        """Content, first style and result: where each is, its slice, its loudness (LUFS), or why it is withdrawn."""
+        sounds: dict[str, Any] = {}
+        inputs = [Input(**one) for one in (row["inputs"] if row["inputs"] is not None else ())]
+        for number, one in enumerate(inputs):
+            if one.role not in sounds:
+                refusal = self.withdrawn.refusal(one)
+                sounds[one.role] = {
+                    "uri": one.uri, "link": None if refusal else link(one.uri, folder),
+                    "input": None if refusal else number, "withdrawn": refusal.message if refusal else None,
+                    "start": one.start or 0.0, "seconds": one.seconds,
+                    "lufs": _short(row.get(f"{one.role}_loudness_lufs")),
+                }  # fmt: skip
+        if row["audio_uri"]:
+            uri = Layout(self.root).here(row["audio_uri"])
+            sounds["result"] = {
+                "uri": uri, "link": None if row["withdrawn"] else link(uri, folder), "start": 0.0,
+                "withdrawn": row["message"] if row["withdrawn"] else None,
+                "seconds": row["audio_frames"] / row["audio_rate"], "lufs": _short(row["loudness_lufs"]),
+            }  # fmt: skip
+        return {"sounds": sounds, "inputs": [_input(one) for one in row["inputs"]] if inputs else []}
 
     def _remedy(self, row: Mapping[str, Any]) -> str | None:
         if row["status"] == "ok" or not row["reason"]:
@@ -107,6 +132,7 @@ def facts(store: Store, layout: Layout, family: Family, most: int) -> Facts:
         failures=_failures(frame[frame["left"]], f"{family.last.run_id} {at_root(layout.root)}"),
         pairs=kept.sort_values("left", ascending=False, kind="stable"),
         left_out=len(frame) - len(kept),
+        withdrawn=read_withdrawn(store, layout),
     )
 
 
@@ -135,24 +161,6 @@ def _pictures(row: Mapping[str, Any], curve: Mapping[str, Any]) -> dict[str, str
     if row["withdrawn"]:  # a file of curves that other pairs share keeps them
         return {}
     return {name[8:]: base64.b64encode(curve[name]).decode() for name in PICTURES if curve.get(name)}
-
-
-def _sounds(row: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    """Content, first style and result: where each is, its slice, and its loudness (LUFS)."""
-    sounds = {}
-    inputs = list(row["inputs"] if row["inputs"] is not None else ())
-    for number, one in enumerate(inputs):
-        if one["role"] not in sounds:
-            sounds[one["role"]] = {
-                "uri": one["uri"], "link": link(one["uri"], folder), "input": number, "start": one["start"] or 0.0,
-                "seconds": one["seconds"], "lufs": _short(row.get(f"{one['role']}_loudness_lufs")),
-            }  # fmt: skip
-    if row["audio_uri"]:
-        sounds["result"] = {
-            "uri": row["audio_uri"], "link": None if row["withdrawn"] else link(row["audio_uri"], folder), "start": 0.0,
-            "seconds": row["audio_frames"] / row["audio_rate"], "lufs": _short(row["loudness_lufs"]),
-        }  # fmt: skip
-    return {"sounds": sounds, "inputs": [_input(one) for one in inputs]}
 
 
 def _input(one: Mapping[str, Any]) -> dict[str, Any]:

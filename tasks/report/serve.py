@@ -1,54 +1,79 @@
 """Pages, outputs and inputs of a root over HTTP on loopback: a private bucket, heard in a browser."""
 
-import mimetypes
+import re
 import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tasks.heard import Heard, Sound
 from tasks.layout import Layout
 from tasks.records.reasons import OutOfReach, PairError, Reason
-from tasks.results import read_results, read_run
 from tasks.roots import Roots
-from tasks.store import Store, join, open_store
+from tasks.store import join, open_store
 
 KEPT_BYTES = 512 << 20
 """Of what was read last: a browser asks for a track piece by piece, and again when somebody seeks."""
-SHOWN = ("runs/", "audio/")
+PAGES = {"html": "text/html", "js": "text/javascript"}
+_PAGE = re.compile(r"runs/[^/]+/(?:report\.(html)|report/[0-9]+\.(js))", re.ASCII)
+_AUDIO = re.compile(r"audio(?:/[^/\x00-\x1f]+)+")
 Find = Callable[..., tuple[str, bytes]]
 STATUS = {Reason.INPUT_MISSING: 404, Reason.INPUT_FORBIDDEN: 403, Reason.INPUT_CHANGED: 410}
+HEADERS = {
+    # What our own pages need, and no other host; for the rest it is stricter than they need.
+    "content-security-policy": (
+        "default-src 'none'; img-src data:; media-src 'self'; connect-src 'self'; script-src 'self' 'unsafe-inline'; "
+        "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "referrer-policy": "no-referrer",  # the address holds the secret
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+}
 
 
 @dataclass
 class Kept:
-    """The objects that were read last, up to KEPT_BYTES."""
+    """The sounds that were read last, up to KEPT_BYTES; each is fetched once, however many ask for it meanwhile."""
 
-    _found: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
+    _found: OrderedDict[Sound, Future[bytes]] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def read(self, store: Store, uri: str, etag: str | None = None, allowed: Roots | None = None) -> bytes:
-        """The object, that version of it where there is an etag. Raises PairError."""
-        key = f"{uri}\n{etag}"
+    def read(self, sound: Sound) -> bytes:
+        """Raises PairError."""
         with self._lock:
-            if key in self._found:
-                self._found.move_to_end(key)
-                return self._found[key]
-        data = store.read(uri, etag=etag, allowed=allowed).data
+            is_first = sound not in self._found
+            found = self._found.setdefault(sound, Future())
+            self._found.move_to_end(sound)
+        if is_first:
+            self._fetch(sound, found)
+        return found.result()
+
+    def _fetch(self, sound: Sound, found: Future[bytes]) -> None:
+        try:
+            found.set_result(sound.read())
+        except BaseException as error:
+            with self._lock:
+                self._found.pop(sound, None)  # whoever asks later tries again
+            found.set_exception(error)
         with self._lock:
-            self._found[key] = data
-            while len(self._found) > 1 and sum(map(len, self._found.values())) > KEPT_BYTES:
+            while len(self._found) > 1 and self._bytes() > KEPT_BYTES:
                 self._found.popitem(last=False)
-        return data
+
+    def _bytes(self) -> int:
+        return sum(len(one.result()) for one in self._found.values() if one.done())
 
 
 @dataclass
@@ -61,7 +86,9 @@ class Listening:
     root: str
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     _kept: Kept = field(default_factory=Kept)
-    _places: dict[tuple[str, int, int], tuple[str, str | None, Roots]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._heard = Heard(self.root)
 
     @property
     def before(self) -> str:
@@ -80,53 +107,66 @@ class Listening:
                 *others,
             ],
             # An address of another name that leads here is somebody else's page.
-            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
+            middleware=[
+                Middleware(Headed),
+                Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
+            ],
+            exception_handlers={ValueError: _no_such_thing},
         )
 
     async def answer(self, find: Find, request: Request) -> Response:
         """What `find` finds by the parameters of the path, or the range of it that is asked for."""
         try:
-            uri, data = await run_in_threadpool(find, **request.path_params)
+            kind, data = await run_in_threadpool(find, **request.path_params)
         except PairError as error:
-            return Response(error.message, STATUS.get(error.reason, 502))
+            return Response(error.message, STATUS.get(error.reason, 502), media_type="text/plain")
         except OutOfReach as error:
-            return Response(str(error), 502)
-        return ranged(data, request.headers.get("range"), kind_of(uri))
+            return Response(str(error), 502, media_type="text/plain")
+        return ranged(data, request.headers.get("range"), kind)
 
     def _below_root(self, path: str) -> tuple[str, bytes]:
-        if not path.startswith(SHOWN) or ".." in path.split("/"):
-            raise PairError(Reason.INPUT_MISSING, "pages and outputs are shown, nothing else")
         uri = join(self.root, path)
-        if path.startswith("runs/"):  # pages are made anew while they are looked at
-            return uri, open_store(uri).read(uri).data
+        if page := _PAGE.fullmatch(path):  # not kept: it is made anew while it is looked at
+            return PAGES[page[1] or page[2]], Sound(uri, None, Roots.resolve((self.root,))).read()
+        if not _AUDIO.fullmatch(path) or ".." in path.split("/"):
+            raise PairError(Reason.INPUT_MISSING, "pages and outputs are shown, nothing else")
         return self.output(uri)
 
     def output(self, uri: str) -> tuple[str, bytes]:
         """An output of the root. Raises PairError."""
-        return uri, self._kept.read(open_store(uri), uri)
+        return self._read(self._heard.output(uri))
 
     def input(self, run_id: str, row: int, number: int) -> tuple[str, bytes]:
-        """An input of a row, in the version that was read. Raises PairError."""
-        place = run_id, row, number
-        if place not in self._places:  # a browser asks for one input many times, and rows do not change
-            self._places[place] = self._find(*place)
-        uri, etag, allowed = self._places[place]
-        return uri, self._kept.read(open_store(uri), uri, etag, allowed)
+        """An input of a row, in the version that was read. Raises PairError, as where it is withdrawn."""
+        return self._read(self._heard.input_of(run_id, row, number))
 
-    def _find(self, run_id: str, row: int, number: int) -> tuple[str, str | None, Roots]:
-        """Where an input of a row is, the version that was read, and where its run might read from."""
-        store, layout = open_store(self.root), Layout(self.root)
-        run = read_run(store, layout, run_id)
-        rows = read_results(store, layout, {run_id})
-        inputs = [one for found in rows.loc[rows["manifest_row"] == row, "inputs"] for one in found]
-        if run is None or number >= len(inputs):
-            raise PairError(Reason.INPUT_MISSING, f"run {run_id} has no input {number} in row {row}")
-        return inputs[number]["uri"], inputs[number]["etag"], Roots(run.allowed)
+    def _read(self, sound: Sound) -> tuple[str, bytes]:
+        return sound.kind, self._kept.read(sound)
+
+
+class Headed:
+    """HEADERS in every answer, whoever gives it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_headed)
+
+
+def _no_such_thing(request: Request, error: Exception) -> Response:
+    """A name or a number in an address that can be none, as of a file with a NUL in its name."""
+    return Response("there is no such thing", 404, media_type="text/plain")
 
 
 def ranged(data: bytes, wanted: str | None, kind: str) -> Response:
     """The whole, or the one range of bytes that was asked for (RFC 9110, section 14)."""
-    headers = {"accept-ranges": "bytes", "cache-control": "no-store", "x-content-type-options": "nosniff"}
+    headers = {"accept-ranges": "bytes"}
     span = _span(wanted, len(data))
     if span is None:
         return Response(data, 200, headers, kind)
@@ -146,12 +186,6 @@ def _span(wanted: str | None, size: int) -> tuple[int, int] | None:
     if not begin:
         return max(0, size - int(end)), size - 1 if int(end) else -1
     return int(begin), min(int(end), size - 1) if end else size - 1
-
-
-def kind_of(uri: str) -> str:
-    kinds = {".js": "text/javascript", ".html": "text/html", ".opus": "audio/ogg", ".flac": "audio/flac"}
-    suffix = "." + uri.rsplit(".", 1)[-1].lower()
-    return kinds.get(suffix) or mimetypes.guess_type(f"x{suffix}")[0] or "application/octet-stream"
 
 
 def check(root: str, run_id: str | None) -> str:

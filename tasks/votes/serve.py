@@ -1,5 +1,6 @@
 """The page of a blind comparison: the browser learns letters and loudness, and nothing else of the sounds."""
 
+import json
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from tasks.report.serve import Listening
 from tasks.votes.ballot import Ballot
 from tasks.votes.trials import Stimulus
 
+MOST_BYTES = 64_000
 QUESTIONS = {
     "preference": "Which do you prefer?",
     "content": "How near does each come to the tune of the content?",
@@ -94,11 +96,14 @@ class Booth:
 
     async def _vote(self, request: Request) -> Response:
         try:
-            said = await request.json()
+            text = await _body(request)
+            if text is None:
+                return JSONResponse({"error": f"a vote has at most {MOST_BYTES:,} bytes"}, 413)
+            said = json.loads(text)
             fields = said["scores"], said["heard"], said["listener"]
             if [type(field) for field in fields] != [dict, dict, str]:
                 raise TypeError
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return JSONResponse({"error": "a vote is {scores: {}, heard: {}, listener: ''}"}, 400)
         try:
             new = await run_in_threadpool(self.ballot.cast, request.path_params["trial"], *fields)
@@ -113,6 +118,16 @@ class Booth:
         return JSONResponse(
             [{letter: one.condition for letter, one in trial.lettered().items()} for trial in self.ballot.trials]
         )
+
+
+async def _body(request: Request) -> bytes | None:
+    """What was sent, no further than MOST_BYTES; None: it is more."""
+    found = bytearray()
+    async for piece in request.stream():
+        found += piece
+        if len(found) > MOST_BYTES:
+            return None
+    return bytes(found)
 
 
 def _slice(stimulus: Stimulus) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+from hashlib import sha256
 
 import pytest
 
@@ -60,6 +61,26 @@ def test_what_is_confirmed_is_deleted_and_status_and_verify_know_of_it(ask, libr
     assert [pair["withdrawn"] for pair in ask("status", "1", "--json").json["pairs"]] == [True, False]
     again = ask("withdraw", "--input", "root/clips/rain", "--yes")
     assert (again.code, "0 objects" in again.out) == (0, True)
+
+
+def test_a_clip_that_no_run_has_read_is_withdrawn_only_where_that_is_said(ask, library):
+    refused = ask("withdraw", "--input", "root/clips/rian", "--yes")
+    assert refused.code == 2
+    assert f"(did you mean {library.root}/clips/rain?)" in refused.err
+    assert ask("withdraw", "--input", "elsewhere/rain", "--dry-run", "--json").json["alike"] == [
+        f"{library.root}/clips/rain"
+    ]
+    assert list(library.store.list(library.layout.tombstones())) == []
+    said = ask("withdraw", "--input", "root/clips/rian", "--yes", "--unread")
+    assert said.code == 0
+    assert "gramophone gc" in said.err
+    assert ask("withdraw", "--input", "root/clips/rian", "--yes").code == 0, "it is known by its tombstone"
+
+
+def test_a_digest_is_one_in_capitals_too(ask, library):
+    digest = sha256(b"rain").hexdigest().upper()
+    said = ask("withdraw", "--input", digest, "--yes", "--json")
+    assert (said.code, said.json["deleted"], said.json["sha256"]) == (0, 1, [digest.lower()])
 
 
 @pytest.mark.parametrize("reason", ["two\nlines", "x" * 201])

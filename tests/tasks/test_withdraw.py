@@ -10,7 +10,7 @@ from tasks import attempts
 from tasks.gc import removed
 from tasks.lineage.stale import look
 from tasks.lineage.trace import lineage
-from tasks.records.reasons import PairError, Reason, UsageError
+from tasks.records.reasons import PairError, Reason, UsageError, remedy
 from tasks.records.run import Job
 from tasks.report.facts import facts
 from tasks.results import read_results, rows_of
@@ -180,6 +180,8 @@ def test_a_pair_with_an_input_whose_uri_is_withdrawn_fails_when_it_is_planned(li
     assert error.reason is Reason.INPUT_FORBIDDEN
     assert "clips/rain' was withdrawn on" in error.message
     assert error.message.endswith("(the licence has ended); choose another")
+    assert "unless the clip was withdrawn" in remedy(error.reason, "1")
+    assert "choose another clip in the manifest" in remedy(error.reason, "1")
 
 
 @pytest.mark.parametrize("asked", ["0123456789ab", "http://host/a.wav"])

@@ -100,6 +100,14 @@ def test_what_is_no_vote_is_refused(booth, changes):
     assert read_votes(found.ballot.store, found.ballot.layout).empty
 
 
+@pytest.mark.parametrize(
+    ("body", "status"), [(b" " * 64_001, 413), (b"[" * 60_000, 400), (b'{"scores": {"A": ' + b"9" * 5_000 + b"}}", 400)]
+)
+def test_a_body_that_is_too_much_is_refused_and_not_taken_apart(booth, body, status):
+    found, client = booth
+    assert client.post(f"{found.page}0/vote", content=body).status_code == status
+
+
 def test_votes_from_an_address_of_another_name_are_not_taken(booth):
     found, client = booth
     answer = client.post(f"{found.page}0/vote", json={}, headers={"host": "evil.example"})
