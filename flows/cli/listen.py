@@ -5,7 +5,7 @@ import secrets
 import socket
 import tempfile
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -64,13 +64,15 @@ def listen(
         return
     from tasks.votes.serve import Booth
 
-    ballot = _ballot(root, (run_id, *against), blind, aspect or "style", trials or 20, seed)
-    booth = Booth(listening, ballot, listener or "")
+    draw = _drawing(root, (run_id, *against), blind, aspect or "style", trials or 20, seed)
+    booth = Booth(listening, draw, listener or "")
     _serve(booth.page, listening.app(*booth.routes()), port, show)
 
 
-def _ballot(root: str, run_ids: Sequence[str | None], kind: Any, aspect: Any, most: int, seed: int | None) -> Any:
-    """A sitting over the runs and their reruns (None: the latest)."""
+def _drawing(
+    root: str, run_ids: Sequence[str | None], kind: Any, aspect: Any, most: int, seed: int | None
+) -> Callable[[], Any]:
+    """Draws ballots over the runs and their reruns (None: the latest). Raises UsageError where that cannot be."""
     import pandas as pd
 
     from tasks.layout import Layout
@@ -81,12 +83,18 @@ def _ballot(root: str, run_ids: Sequence[str | None], kind: Any, aspect: Any, mo
 
     store, layout = open_store(root), Layout(root)
     families = [family_of(store, layout, run_id) for run_id in run_ids]
-    frame = pd.concat([of_family(store, layout, family) for family in families], ignore_index=True)
+    frames = [of_family(store, layout, family).assign(family=family.first.run_id) for family in families]
+    frame = pd.concat(frames, ignore_index=True)
     frame = frame[~frame["withdrawn"]]
-    draw = random.Random(secrets.randbits(64) if seed is None else seed)
-    trials = ab(frame, draw, most) if kind == "ab" else mushra(frame, aspect, draw, most)
     named = run_ids[0] or families[0].last.run_id
-    return Ballot(store, layout, named, kind, None if kind == "ab" else aspect, tuple(trials))
+
+    def ballot() -> Ballot:
+        draw = random.Random(secrets.randbits(64) if seed is None else seed)
+        trials = ab(frame, draw, most) if kind == "ab" else mushra(frame, aspect, draw, most)
+        return Ballot(store, layout, named, kind, None if kind == "ab" else aspect, tuple(trials))
+
+    ballot()
+    return ballot
 
 
 def _serve(path: str, app: Any, port: int, show: bool) -> None:

@@ -174,7 +174,8 @@ SKIPPED_COLUMNS = (
 
 VOTES_COLUMNS = (
     Column("schema_version", pa.int64(), "of this table"),
-    Column("session", pa.string(), "one sitting of one listener"),
+    Column("session", pa.string(), "of one listener, from beginning to end"),
+    Column("asked_run_id", pa.string(), "the run that was named; votes on different ones are not added up"),
     Column("listener", pa.string(), "the name that was given, null where none was"),
     Column("kind", pa.string(), "`ab` (which of two) or `mushra` (each from 0 to 100)"),
     Column("aspect", pa.string(), "what was judged: `preference`, or nearness to `content` or `style`"),

@@ -15,13 +15,18 @@ const clock = (seconds) => !Number.isFinite(seconds) ? "–"
 
 // Several sounds of one position: one is heard at a time, switching keeps the place, and all are equally loud.
 // `sounds`: by name its `src`, the `start` and `seconds` of the part that is meant, and its loudness `lufs`.
-// `leading` names the one that gives the length.
+// `leading` names the one that gives the length. Each is heard to its own end, except where all are `common`: then they
+// end with the leading one, and a shorter one goes round, so that no length is told.
 class Player {
-  constructor(sounds, { first, leading, changed, failed }) {
-    Object.assign(this, { sounds, leading, changed, failed, current: first, playing: false, equal: true, over: false });
+  constructor(sounds, { first, leading, changed, failed, common = false }) {
+    Object.assign(this, { sounds, leading, changed, failed, common, current: first, playing: false, equal: true, over: false });
+    this.shift = 0;  // from the place within the current sound to the position: whole rounds of it
+    this.wanted = {};  // positions that sounds were placed at
     this.audios = Object.fromEntries(Object.entries(sounds).map(([name, sound]) => [name, make("audio", {
-      preload: "none", src: sound.src, "data-source": name, onloadedmetadata: () => changed(),
-      onended: () => { if (this.current === name) { this.playing = false; changed(); } },
+      preload: "none", src: sound.src, "data-source": name,
+      // Only now its length is known, and with it the place in it.
+      onloadedmetadata: () => { if (this.current === name && name in this.wanted) this.place(name, this.wanted[name]); changed(); },
+      onended: () => { if (this.current === name) this.ended(); },
     })]));
     this.level(true, false);
     requestAnimationFrame(() => this.tick());
@@ -35,11 +40,29 @@ class Player {
 
   length() { return this.lasts(this.leading); }
 
-  position() { return Math.max(0, this.audios[this.current].currentTime - this.sounds[this.current].start); }
+  within() { return Math.max(0, this.audios[this.current].currentTime - this.sounds[this.current].start); }
 
+  position() { return this.within() + this.shift; }
+
+  // A sound at a position: in one that is shorter, so many rounds later.
   place(name, seconds) {
     const length = this.lasts(name), within = Number.isFinite(length) && length > 0 ? seconds % length : seconds;
+    this.wanted[name] = seconds;
+    this.shift = this.common ? seconds - within : 0;
     this.audios[name].currentTime = this.sounds[name].start + within;
+  }
+
+  // The current sound is at its end: it goes round, or stops at the beginning.
+  ended() {
+    const position = Math.max(this.position(), this.shift + (this.lasts(this.current) || 0));
+    if (this.common && position < this.length()) {
+      this.place(this.current, position);
+      if (this.playing) this.start();
+    } else {
+      this.pause();
+      this.place(this.current, 0);
+    }
+    this.changed();
   }
 
   // All as loud as the quietest, or each as it is.
@@ -83,8 +106,8 @@ class Player {
   tick() {
     if (this.over) return;
     if (this.playing) {
-      const length = this.lasts(this.current);
-      if (Number.isFinite(length) && this.position() >= length) { this.pause(); this.place(this.current, 0); }
+      const own = this.lasts(this.current), all = this.common ? this.length() : NaN;
+      if (this.within() >= own || this.position() >= all) this.ended();
       this.changed();
     }
     requestAnimationFrame(() => this.tick());

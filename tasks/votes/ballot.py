@@ -1,4 +1,4 @@
-"""One sitting of one listener: its trials, and each vote as a file of its own as soon as it is given."""
+"""One session of one listener: its trials, and each vote as a file of its own as soon as it is given."""
 
 import math
 import secrets
@@ -29,6 +29,11 @@ class Ballot:
     aspect: Aspect | None
     trials: tuple[Trial, ...]
     session: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
+    voted: set[int] = field(default_factory=set)
+
+    @property
+    def ended(self) -> bool:
+        return len(self.voted) == len(self.trials)
 
     def cast(self, number: int, scores: Mapping[str, float], heard: Mapping[str, float], listener: str) -> bool:
         """Keep the votes of a trial: a score and the seconds heard by letter. False where it was voted on before.
@@ -44,13 +49,14 @@ class Ballot:
             {
                 "schema_version": schema.SCHEMA_VERSION,
                 "session": self.session,
+                "asked_run_id": self.run_id,
                 "listener": printable(listener.strip())[:LONGEST_NAME] or None,
                 "kind": self.kind,
                 "aspect": self.aspect or "preference",
                 "trial": number,
                 "letter": letter,
                 "score": float(scores[letter]),
-                "seconds_heard": _seconds(heard.get(letter)),
+                "seconds_heard": _number(heard.get(letter)),
                 "voted_at": now,
                 "code_version": code,
                 **_about(sound),
@@ -58,21 +64,28 @@ class Ballot:
             for letter, sound in sounds.items()
         ]
         data = parquet_bytes(schema.table_of(rows, schema.VOTES))
-        return self.store.commit(self.layout.vote(self.run_id, self.session, number), data)
+        kept = self.store.commit(self.layout.vote(self.run_id, self.session, number), data)
+        self.voted.add(number)
+        return kept
 
 
 def _check(kind: Kind, scores: Mapping[str, Any], letters: set[str]) -> None:
-    if set(scores) != letters or not all(isinstance(score, int | float) for score in scores.values()):
+    values = sorted(found for score in scores.values() if (found := _number(score)) is not None)
+    if set(scores) != letters or len(values) != len(letters):
         raise UsageError(f"a vote has a number for each of {', '.join(sorted(letters))}")
-    values = sorted(float(score) for score in scores.values())
     if kind == "ab" and values not in ([0.0, 1.0], [0.5, 0.5]):
         raise UsageError("one of two is preferred (1 and 0), or neither (0.5 and 0.5)")
-    if not all(0 <= value <= 100 for value in values):
+    if not 0 <= values[0] <= values[-1] <= 100:
         raise UsageError("a rating is from 0 to 100")
 
 
-def _seconds(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) and value >= 0 else None
+def _number(value: Any) -> float | None:
+    """A finite number, as somebody may have sent it."""
+    try:
+        found = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:  # an integer of hundreds of digits
+        return None
+    return found if math.isfinite(found) else None
 
 
 def _about(sound: Stimulus) -> dict[str, Any]:

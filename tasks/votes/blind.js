@@ -4,9 +4,9 @@ const blind = (() => {
   const votes = [];  // of each trial its scores
   let number = -1, player = null, heard = {}, scores = {}, since = 0, sending = false;
 
-  const SCALE = ["bad", "poor", "fair", "good", "excellent"];  // ITU-R BS.1534-3, section 6
+  const SCALE = ["bad", "poor", "fair", "good", "excellent"];  // the words of ITU-R BS.1534-3
   const CHOICES = [["1", "A is better", { A: 1, B: 0 }], ["2", "no difference", { A: 0.5, B: 0.5 }], ["3", "B is better", { A: 0, B: 1 }]];
-  const OPEN = { content: "q", style: "w" };  // keys of what is not hidden; letters are their own
+  const KNOWN = { content: "q", style: "w" };  // keys of what is not hidden; letters are their own
   const letters = () => Object.keys(data.trials[number].letters);
 
   // --- one trial ----------------------------------------------------------------------------------
@@ -16,14 +16,14 @@ const blind = (() => {
     number = next;
     heard = {}; scores = {};
     if (number >= data.trials.length) { finish(); return; }
-    const trial = data.trials[number], sounds = { ...trial.open, ...trial.letters };
+    const trial = data.trials[number], sounds = { ...trial.known, ...trial.letters };
     const buttons = Object.fromEntries(Object.keys(sounds).map((name) => [name, make("button", { type: "button", "aria-pressed": false, onclick: () => hear(name) },
-      name, make("small", {}, `key ${(OPEN[name] || name).toLowerCase()}`))]));
+      name, make("small", {}, `key ${(KNOWN[name] || name).toLowerCase()}`))]));
     const play = make("button", { class: "play", type: "button", onclick: () => player.toggle() }, "play");
     const bar = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, "aria-label": "position, seconds", oninput: (event) => player.seek(Number(event.target.value)) });
-    const said = make("output", {});
+    const said = make("output", { "aria-live": "off" });
 
-    player = new Player(sounds, { first: "content", leading: letters().find((name) => trial.letters[name].seconds) || "content", changed: draw, failed: (name) => fault(`${name} cannot be played; is \`gramophone listen\` still running?`) });
+    player = new Player(sounds, { first: "content", leading: letters().find((name) => trial.letters[name].seconds) || "content", common: true, changed: draw, failed: (name) => fault(`${name} cannot be played; is \`gramophone listen\` still running?`) });
 
     function draw() {
       count();
@@ -105,7 +105,9 @@ const blind = (() => {
       const own = Object.fromEntries(letters().map((letter) => [letter, heard[letter]]));
       const answer = await fetch(`${number}/vote`, { method: "POST", headers: { "content-type": "application/json" },
         body: JSON.stringify({ scores, heard: own, listener: $("listener").value }) });
-      if (!answer.ok) throw new Error((await answer.json()).error);
+      const told = await answer.json();
+      if (!answer.ok) throw new Error(told.error);
+      if (!told.kept) throw new Error("this trial was voted on before, in another window");
       votes[number] = scores;
       sending = false;
       show(number + 1);
@@ -124,7 +126,13 @@ const blind = (() => {
     $("end").hidden = false;
     $("end").focus({ preventScroll: true });
     $("kept").textContent = `${votes.length === 1 ? "Your vote is" : `All ${votes.length} votes are`} kept. This is what you heard:`;
-    const revealed = await (await fetch("reveal")).json();
+    let revealed;
+    try {
+      revealed = await (await fetch("reveal")).json();
+    } catch {
+      $("kept").textContent = "All is kept. What you heard cannot be told: is `gramophone listen` still running?";
+      return;
+    }
     const rows = revealed.flatMap((conditions, n) => Object.entries(conditions)
       .sort(([one], [other]) => votes[n][other] - votes[n][one])
       .map(([letter, condition]) => make("tr", {}, make("td", {}, String(n + 1)), make("td", {}, letter), make("td", {}, condition), make("td", { class: "number" }, told(votes[n][letter])))));
@@ -136,12 +144,12 @@ const blind = (() => {
 
   document.addEventListener("keydown", (event) => {
     if (!player || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=range])")) return;
-    const letter = event.key.toUpperCase(), open = Object.keys(OPEN).find((name) => OPEN[name] === event.key.toLowerCase());
-    const within = event.target.matches("button, input");
+    const letter = event.key.toUpperCase(), known = Object.keys(KNOWN).find((name) => KNOWN[name] === event.key.toLowerCase());
+    const within = event.target.matches("button");  // which a key presses by itself
     const choice = CHOICES.find(([key]) => key === event.key);
     if (event.key === " " && !within) player.toggle();
     else if (letters().includes(letter)) hear(letter);
-    else if (open) hear(open);
+    else if (known) hear(known);
     else if (data.kind === "ab" && choice && allHeard()) { scores = choice[2]; send(); }
     else if (data.kind === "mushra" && event.key === "Enter" && !within && allRated()) send();
     else return;

@@ -1,20 +1,21 @@
 """The page of a blind comparison: the browser learns letters and loudness, and nothing else of the sounds."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from tasks.records.reasons import OutOfReach, PairError, Reason, UsageError
 from tasks.report.rendering import rendered, text_of
 from tasks.report.serve import Listening
 from tasks.votes.ballot import Ballot
-from tasks.votes.trials import Stimulus
+from tasks.votes.trials import Row, Stimulus, Trial
 
 MOST_BYTES = 64_000
 QUESTIONS = {
@@ -26,32 +27,43 @@ QUESTIONS = {
 
 @dataclass(frozen=True)
 class Booth:
-    """Serves one ballot, at addresses below `listening`'s own."""
+    """Serves ballots at addresses below `listening`'s own: `draw` makes one for everybody who begins."""
 
     listening: Listening
-    ballot: Ballot
+    draw: Callable[[], Ballot]
     listener: str = ""
+    _ballots: dict[str, Ballot] = field(default_factory=dict)
 
     @property
     def page(self) -> str:
-        return f"{self.listening.before}/blind/"
+        """Where one begins."""
+        return f"{self.listening.before}/blind"
 
     def routes(self) -> list[Route]:
-        sound = f"{self.page}{{trial:int}}"
+        session = f"{self.page}/{{session}}"
         return [
-            Route(self.page, self._page),
-            Route(f"{sound}/sound/{{letter}}", partial(self.listening.answer, self._sound)),
-            Route(f"{sound}/open/{{role}}", partial(self.listening.answer, self._open)),
-            Route(f"{sound}/vote", self._vote, methods=["POST"]),
-            Route(f"{self.page}reveal", self._reveal),
+            Route(self.page, self._begin),
+            Route(f"{session}/", self._page),
+            Route(f"{session}/{{trial:int}}/sound/{{letter}}", partial(self.listening.answer, self._sound)),
+            Route(f"{session}/{{trial:int}}/known/{{role}}", partial(self.listening.answer, self._known)),
+            Route(f"{session}/{{trial:int}}/vote", self._vote, methods=["POST"]),
+            Route(f"{session}/reveal", self._reveal),
         ]
 
+    async def _begin(self, request: Request) -> Response:
+        ballot = await run_in_threadpool(self.draw)
+        self._ballots[ballot.session] = ballot
+        return RedirectResponse(f"{self.page}/{ballot.session}/", 303)
+
     async def _page(self, request: Request) -> Response:
-        ballot = self.ballot
+        """The page of a session; once something is voted, a reload begins anew."""
+        ballot = self._ballots.get(request.path_params["session"])
+        if ballot is None or ballot.voted:
+            return RedirectResponse(self.page, 303)
         text = rendered(
             "tasks.votes",
             "blind.html.j2",
-            data={"kind": ballot.kind, "trials": [self._told(n) for n in range(len(ballot.trials))]},
+            data={"kind": ballot.kind, "trials": [_told(n, trial) for n, trial in enumerate(ballot.trials)]},
             kind=ballot.kind,
             question=QUESTIONS[ballot.aspect or "preference"],
             aspect=ballot.aspect,
@@ -63,18 +75,8 @@ class Booth:
         )
         return Response(text, media_type="text/html", headers={"cache-control": "no-store"})
 
-    def _told(self, number: int) -> dict[str, Any]:
-        """What a trial looks like before it is judged: known inputs, and letters."""
-        trial = self.ballot.trials[number]
-        known = {}
-        for role in ("content", "style"):
-            n = next(i for i, one in enumerate(trial.row["inputs"]) if one["role"] == role)
-            known[role] = {"src": f"{number}/open/{role}"} | _slice(Stimulus("reference", "", trial.row, n))
-        letters = {name: {"src": f"{number}/sound/{name}"} | _slice(one) for name, one in trial.lettered().items()}
-        return {"open": known, "letters": letters}
-
-    def _sound(self, trial: int, letter: str) -> tuple[str, bytes]:
-        stimulus = self._trial(trial).lettered().get(letter)
+    def _sound(self, session: str, trial: int, letter: str) -> tuple[str, bytes]:
+        stimulus = self._trial(session, trial).lettered().get(letter)
         if stimulus is None:
             raise PairError(Reason.INPUT_MISSING, f"trial {trial} has no sound {letter}")
         row = stimulus.row
@@ -82,17 +84,18 @@ class Booth:
             return self.listening.output(row["audio_uri"])
         return self.listening.input(row["run_id"], row["manifest_row"], stimulus.number)
 
-    def _open(self, trial: int, role: str) -> tuple[str, bytes]:
-        row = self._trial(trial).row
-        numbers = [n for n, one in enumerate(row["inputs"]) if one["role"] == role]
-        if not numbers:
+    def _known(self, session: str, trial: int, role: str) -> tuple[str, bytes]:
+        row = self._trial(session, trial).row
+        number = _number_of(row, role)
+        if number is None:
             raise PairError(Reason.INPUT_MISSING, f"trial {trial} has no input {role}")
-        return self.listening.input(row["run_id"], row["manifest_row"], numbers[0])
+        return self.listening.input(row["run_id"], row["manifest_row"], number)
 
-    def _trial(self, number: int) -> Any:
-        if not 0 <= number < len(self.ballot.trials):
+    def _trial(self, session: str, number: int) -> Trial:
+        ballot = self._ballots.get(session)
+        if ballot is None or not 0 <= number < len(ballot.trials):
             raise PairError(Reason.INPUT_MISSING, f"there is no trial {number}")
-        return self.ballot.trials[number]
+        return ballot.trials[number]
 
     async def _vote(self, request: Request) -> Response:
         try:
@@ -106,7 +109,10 @@ class Booth:
         except (ValueError, KeyError, TypeError, RecursionError):
             return JSONResponse({"error": "a vote is {scores: {}, heard: {}, listener: ''}"}, 400)
         try:
-            new = await run_in_threadpool(self.ballot.cast, request.path_params["trial"], *fields)
+            cast = self._ballots[request.path_params["session"]].cast
+            new = await run_in_threadpool(cast, request.path_params["trial"], *fields)
+        except KeyError:
+            return JSONResponse({"error": "there is no such session; begin anew"}, 404)
         except UsageError as error:
             return JSONResponse({"error": str(error)}, 400)
         except (PairError, OutOfReach) as error:
@@ -114,10 +120,28 @@ class Booth:
         return JSONResponse({"kept": new}, 201 if new else 200)
 
     async def _reveal(self, request: Request) -> Response:
-        """What each letter was: asked for when all is voted."""
+        """What each letter was, once all is voted."""
+        ballot = self._ballots.get(request.path_params["session"])
+        if ballot is None or not ballot.ended:
+            return JSONResponse({"error": "not before all is voted"}, 409)
         return JSONResponse(
-            [{letter: one.condition for letter, one in trial.lettered().items()} for trial in self.ballot.trials]
+            [{letter: one.condition for letter, one in trial.lettered().items()} for trial in ballot.trials]
         )
+
+
+def _told(number: int, trial: Trial) -> dict[str, Any]:
+    """What a page knows of a trial before it is judged: content and style, and letters."""
+    known = {}
+    for role in ("content", "style"):
+        sound = Stimulus("reference", "", trial.row, _number_of(trial.row, role))
+        known[role] = {"src": f"{number}/known/{role}"} | _slice(sound)
+    letters = {name: {"src": f"{number}/sound/{name}"} | _slice(one) for name, one in trial.lettered().items()}
+    return {"known": known, "letters": letters}
+
+
+def _number_of(row: Row, role: str) -> int | None:
+    """The first input of a role."""
+    return next((n for n, one in enumerate(row["inputs"]) if one["role"] == role), None)
 
 
 async def _body(request: Request) -> bytes | None:

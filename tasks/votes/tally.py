@@ -15,7 +15,7 @@ from tasks.store import Store
 HEARD_AS_SUCH = 90.0
 """A hidden reference that is rated lower was not recognised ..."""
 MISSED_SHARE = 0.15
-"""... and who misses it in more of the trials than this is left out (ITU-R BS.1534-3, section 4.1.2)."""
+"""... and who misses it in more of the trials than this is left out (ITU-R BS.1534-3, post-screening)."""
 DRAW = 0.5
 
 
@@ -23,7 +23,8 @@ DRAW = 0.5
 class Tally:
     """`preferences`: each two conditions, how often each was preferred, and `p` of a sign test without the draws.
 
-    `ratings`: of each condition by aspect, from 0 to 100. `left_out`: sessions that missed the hidden reference.
+    The test takes votes as independent, which those of one listener are not quite. `ratings`: of each condition by
+    aspect, from 0 to 100. `left_out`: sessions that missed the hidden reference.
     """
 
     preferences: pd.DataFrame
@@ -51,11 +52,12 @@ def _preferences(votes: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """One row for each two conditions, by name."""
     ordered = votes.sort_values("condition", kind="stable")
     trials = ordered.groupby(["session", "trial"]).agg(
-        one=("condition", "first"), other=("condition", "last"), score=("score", "first")
+        run=("asked_run_id", "first"), one=("condition", "first"), other=("condition", "last"), score=("score", "first")
     )
-    for (one, other), found in trials.groupby(["one", "other"]):
+    for (run, one, other), found in trials.groupby(["run", "one", "other"]):
         wins, losses = int((found["score"] > DRAW).sum()), int((found["score"] < DRAW).sum())
         yield {
+            "run": run,
             "one": one,
             "other": other,
             "votes": len(found),
@@ -76,11 +78,14 @@ def sign_test(wins: int, losses: int) -> float:
 
 
 def _ratings(votes: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """One row for each aspect and condition, the best first."""
-    grouped = [(key, found) for key, found in votes.groupby(["aspect", "role", "condition"])]
-    for (aspect, role, condition), found in sorted(grouped, key=lambda one: (one[0][0], -one[1]["score"].median())):
+    """One row for each run, aspect and condition, the best first."""
+    grouped = list(votes.groupby(["asked_run_id", "aspect", "role", "condition"]))
+    for (run, aspect, role, condition), found in sorted(
+        grouped, key=lambda one: (*one[0][:2], -one[1]["score"].median())
+    ):
         low, middle, high = found["score"].quantile([0.25, 0.5, 0.75])
         yield {
+            "run": run,
             "aspect": aspect,
             "condition": condition,
             "role": role,

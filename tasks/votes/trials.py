@@ -17,7 +17,7 @@ from tasks.results import rows_of
 Kind = Literal["ab", "mushra"]
 Aspect = Literal["content", "style"]
 MOST_OUTPUTS = 10
-"""Of one trial: with reference and anchor they are the twelve of ITU-R BS.1534-3, section 5.2."""
+"""Of one trial: with reference and anchor they are twelve, as many as ITU-R BS.1534-3 allows."""
 REFERENCE, ANCHOR = "hidden reference", "anchor"
 
 Row = Mapping[str, Any]
@@ -51,7 +51,8 @@ class Trial:
 def ab(frame: pd.DataFrame, draw: Random, most: int) -> list[Trial]:
     """At most `most` pairs of outputs that differ in condition, spread over all inputs.
 
-    `frame`: rows of one or several runs. Raises UsageError where there is nothing to compare.
+    `frame`: rows of one or several runs; `family` is the run that a row's own reruns, or itself. Raises UsageError
+    where there is nothing to compare.
     """
     queues = []
     for group in _shuffled(_groups(frame), draw):
@@ -69,8 +70,9 @@ def ab(frame: pd.DataFrame, draw: Random, most: int) -> list[Trial]:
 def mushra(frame: pd.DataFrame, aspect: Aspect, draw: Random, most: int) -> list[Trial]:
     """At most `most` trials in which the outputs of the same inputs are rated beside a hidden reference and an anchor.
 
-    How near they come to their content (its tune) or style (its texture): that input is the reference, the other one
-    the anchor (ITU-R BS.1534-3, section 5). Raises UsageError where there is nothing to rate.
+    How near they come to their content (its tune) or style (its texture): that input is the reference. Differs from
+    ITU-R BS.1534-3: the anchor is the other input and no low-pass of the reference, since no bandwidth is judged.
+    Raises UsageError where there is nothing to rate.
     """
     trials = []
     for group in _shuffled(_groups(frame), draw)[:most]:
@@ -116,7 +118,10 @@ def _varied(groups: Iterable[Sequence[Row]]) -> list[str]:
 
 
 def _labels(groups: Sequence[Sequence[Row]]) -> dict[int, str]:
-    """By row what tells an output from the others of its inputs: method and parameters and, where need be, the run."""
+    """By row what tells an output from the others of its inputs: method and parameters and, where need be, the run.
+
+    A rerun belongs to the run that it reruns.
+    """
     rows = [row for group in groups for row in group]
     varied, methods = _varied(groups), len({row["method"] for row in rows}) > 1
     told = {}
@@ -125,12 +130,12 @@ def _labels(groups: Sequence[Sequence[Row]]) -> dict[int, str]:
         parts = [row["method"]] * methods + [f"{name}={params[name]}" for name in varied if name in params]
         told[id(row)] = ", ".join(parts)
     by_run = not any(told.values()) or any(
-        one["run_id"] != other["run_id"] and told[id(one)] == told[id(other)]
+        one["family"] != other["family"] and told[id(one)] == told[id(other)]
         for group in groups
         for one, other in combinations(group, 2)
     )
     if by_run:
-        return {id(row): ", ".join(filter(None, (told[id(row)], f"run {row['run_id']}"))) for row in rows}
+        return {id(row): ", ".join(filter(None, (told[id(row)], f"run {row['family']}"))) for row in rows}
     return told
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pandas as pd
 import pytest
 
-from tests.browser import NEEDED
+from tests.browser import NEEDED, hard_to_read
 
 pytestmark = NEEDED
 LEVELS = """Object.entries(blind.player.audios).map(([name, audio]) =>
@@ -105,7 +105,7 @@ def test_several_are_rated_beside_a_hidden_reference(desk, chromium, night):
         go_on.click()
         tab.get_by_role("heading", name="Thank you").wait_for()
     kept = votes(desk)
-    rated = kept[kept["kind"] == "mushra"]
+    rated = kept[kept["aspect"] == "content"]
     assert dict(zip(rated["letter"], rated["score"], strict=True)) == {"A": 10, "B": 30, "C": 50, "D": 100}
     assert sorted(rated["role"]) == ["anchor", "output", "output", "reference"]
     assert rated["listener"].isna().all()
@@ -135,6 +135,53 @@ def test_switching_keeps_the_position_and_a_vote_that_is_not_kept_is_not_lost(de
         tab.complaints[:] = [text for text in tab.complaints if "ERR_FAILED" not in text]  # the one that was cut
 
 
+def test_a_shorter_sound_goes_round_and_the_clock_tells_no_length(desk, chromium, night):
+    """The style lasts 2 s and the outputs 2.5 s: the hidden reference would be known by its end."""
+    with booth(desk, chromium, night, "--blind", "mushra", "--aspect", "style", "--seed", "5") as tab:
+        tab.get_by_role("button", name="begin").click()
+        shown = set()
+        for key in "abcd":
+            hear(tab, key)
+            tab.evaluate("blind.player.pause()")
+            tab.evaluate("blind.player.seek(2.2)")
+            assert tab.evaluate("blind.player.position()") == pytest.approx(2.2, abs=0.05)
+            shown.add(tab.locator(".transport output").inner_text())
+            tab.evaluate("blind.player.start()")
+            tab.wait_for_function("() => blind.player.position() > 2.3 || !blind.player.playing")
+            tab.evaluate("blind.player.pause()")
+        assert shown == {"0:02 / 0:02"}
+        lengths = tab.evaluate("[...'ABCD'].map((name) => blind.player.audios[name].duration)")
+        assert min(lengths) < 2.1, "one of them is shorter"
+
+
+def test_enter_goes_on_from_the_slider_that_was_moved_last(desk, chromium, night):
+    with booth(desk, chromium, night, "--blind", "mushra") as tab:
+        tab.get_by_role("button", name="begin").click()
+        hear(tab, "a", "b", "c", "d")
+        for n in range(4):
+            tab.locator("[data-rating]").nth(n).press("End")
+        tab.keyboard.press("Enter")
+        tab.get_by_role("heading", name="Thank you").wait_for()
+
+
+def test_two_who_listen_have_sessions_of_their_own(desk, chromium, night):
+    def sessions():
+        return {vote["session"] for vote in desk.type("metrics", "--votes", "--json").json["votes"]}
+
+    before = sessions()
+    with booth(desk, chromium, night, "--blind", "ab") as tab:
+        other = chromium.new_page()
+        other.goto(tab.url.rsplit("/", 2)[0])
+        for page in (tab, other):
+            page.bring_to_front()  # a browser draws only what is seen
+            page.get_by_role("button", name="begin").click()
+            hear(page, "a", "b")
+            page.keyboard.press("2")
+            page.get_by_role("heading", name="Thank you").wait_for()
+        other.close()
+    assert len(sessions() - before) == 2
+
+
 def test_what_cannot_be_compared_says_what_can(desk, night):
     for arguments, words in (
         (("--blind", "mushra", "--against", "nobody"), "no run nobody"),
@@ -147,12 +194,24 @@ def test_what_cannot_be_compared_says_what_can(desk, night):
 
 
 def test_the_votes_are_counted_and_asked_in_sql(desk, night):
-    told = desk.type("metrics", "--votes", "--json").json
-    assert sum(one["votes"] for one in told["preferences"]) == 2
-    assert len(told["votes"]) == 8
+    told, kept = desk.type("metrics", "--votes", "--json").json, votes(desk)
+    assert sum(one["votes"] for one in told["preferences"]) == (kept["kind"] == "ab").sum() / 2
+    assert len(told["votes"]) == len(kept)
     joined = "select v.score, r.strength_loss from votes v join results r using (run_id, manifest_row)"
     assert "strength_loss" in desk.type("metrics", "--votes", "--sql", joined).err
     rows = desk.type("metrics", "--votes", "--sql", joined.replace("strength_loss", "style_loss"), "--json").json
-    assert len(rows) == 8
+    assert len(rows) == len(kept)
     assert "which of two is preferred" in desk.type("metrics", "--votes").out
     assert desk.type("verify").code == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", ["ab", "mushra"])
+def test_its_text_can_be_read_by_day_and_by_night(desk, chromium, night, kind, scheme):
+    with booth(desk, chromium, night, "--blind", kind, color_scheme=scheme) as tab:
+        assert hard_to_read(tab, ".mark", "h1", "#begin p", "#begin .quiet", ".name", "#start") == []
+        tab.get_by_role("button", name="begin").click()
+        hear(tab, *("ab" if kind == "ab" else "abcd"))
+        parts = [".verdicts button"] if kind == "ab" else [".scale span", ".rating output"]
+        pressed = ".letters button[aria-pressed=true]" if kind == "ab" else ".rating button[aria-pressed=true]"
+        assert hard_to_read(tab, "#trial .quiet", ".transport output", ".play", ".sounds small", pressed, *parts) == []

@@ -22,7 +22,7 @@ PLAIN = {
 
 
 @pytest.fixture
-def sitting(any_root):
+def session(any_root):
     """Makes ballots over a sweep of two strengths and so many contents."""
     rows = [
         row(2 * c + n, made_from=inputs(f"c{c}"), strength=v) | PLAIN
@@ -63,8 +63,8 @@ def rate(ballot, number, reference=100.0, **by_condition):
     return ballot.cast(number, scores, {}, "")
 
 
-def test_a_vote_is_kept_with_all_that_was_heard(sitting):
-    ballot = sitting("ab")
+def test_a_vote_is_kept_with_all_that_was_heard(session):
+    ballot = session("ab")
     assert prefer(ballot, 2, "strength=1.0")
     votes = votes_of(ballot)
     assert list(votes.columns) == [c.name for c in schema.VOTES_COLUMNS]
@@ -80,25 +80,25 @@ def test_a_vote_is_kept_with_all_that_was_heard(sitting):
         assert (vote["manifest_row"], vote["audio_sha256"]) == (heard.row["manifest_row"], heard.row["audio_sha256"])
 
 
-def test_pandas_reads_the_votes_with_nothing_of_ours(sitting, any_root):
+def test_pandas_reads_the_votes_with_nothing_of_ours(session, any_root):
     if not any_root.startswith("file:"):
         pytest.skip("the same bytes in a bucket")
-    ballot = sitting("ab")
+    ballot = session("ab")
     prefer(ballot, 0, None)
     assert list(pd.read_parquet(any_root.removeprefix("file://") + "/votes")["score"]) == [0.5, 0.5]
 
 
-def test_a_trial_is_voted_on_once(sitting):
-    ballot = sitting("ab")
+def test_a_trial_is_voted_on_once(session):
+    ballot = session("ab")
     assert prefer(ballot, 0, "strength=1.0")
     assert not prefer(ballot, 0, "strength=0.5")
     assert len(votes_of(ballot)) == 2
     assert tally(votes_of(ballot)).preferences["prefer_other"].tolist() == [1]
 
 
-def test_votes_of_another_run_are_left_out_when_one_is_named(sitting):
-    prefer(sitting("ab", run_id="r1"), 0, None)
-    other = sitting("ab", run_id="r2")
+def test_votes_of_another_run_are_left_out_when_one_is_named(session):
+    prefer(session("ab", run_id="r1"), 0, None)
+    other = session("ab", run_id="r2")
     prefer(other, 0, None)
     assert (len(votes_of(other)), len(votes_of(other, {"r2"})), len(votes_of(other, {"r3"}))) == (4, 2, 0)
 
@@ -110,10 +110,11 @@ def test_votes_of_another_run_are_left_out_when_one_is_named(sitting):
         ("ab", {"A": 0.7, "B": 0.3}), ("ab", {"A": "1", "B": 0}), ("mushra", dict.fromkeys("ABC", 50)),
         ("mushra", {"A": 101, "B": 0, "C": 0, "D": 0}), ("mushra", {"A": math.nan, "B": 0, "C": 0, "D": 0}),
         ("mushra", {"A": None, "B": 0, "C": 0, "D": 0}), ("mushra", {"A": -1, "B": 0, "C": 0, "D": 0}),
+        ("mushra", {"A": 10**400, "B": 0, "C": 0, "D": 0}),
     ],
 )  # fmt: skip
-def test_what_is_no_vote_is_refused_and_nothing_is_kept(sitting, kind, scores):
-    ballot = sitting(kind, "style" if kind == "mushra" else None)
+def test_what_is_no_vote_is_refused_and_nothing_is_kept(session, kind, scores):
+    ballot = session(kind, "style" if kind == "mushra" else None)
     with pytest.raises(UsageError):
         ballot.cast(0, scores, {}, "")
     with pytest.raises(UsageError, match="no trial 99"):
@@ -121,8 +122,8 @@ def test_what_is_no_vote_is_refused_and_nothing_is_kept(sitting, kind, scores):
     assert votes_of(ballot).empty
 
 
-def test_preferences_are_counted_with_draws_apart(sitting):
-    ballot = sitting("ab")
+def test_preferences_are_counted_with_draws_apart(session):
+    ballot = session("ab")
     for number, condition in enumerate(("strength=1.0", "strength=1.0", None, "strength=0.5")):
         prefer(ballot, number, condition)
     [found] = tally(votes_of(ballot)).preferences.to_dict("records")
@@ -138,8 +139,8 @@ def test_the_sign_test_is_the_exact_binomial(wins, losses):
     assert sign_test(wins, losses) == pytest.approx(expected, rel=1e-9)  # both are sums of the same terms
 
 
-def test_ratings_are_summed_up_by_condition_the_best_first(sitting):
-    ballot = sitting("mushra", "style")
+def test_ratings_are_summed_up_by_condition_the_best_first(session):
+    ballot = session("mushra", "style")
     for number, (low, high) in enumerate(((10, 60), (20, 70), (30, 80), (40, 90))):
         rate(ballot, number, **{"0.5": low, "1.0": high})
     found = tally(votes_of(ballot)).ratings
@@ -149,14 +150,22 @@ def test_ratings_are_summed_up_by_condition_the_best_first(sitting):
     assert set(found["votes"]) == {4}
 
 
-def test_who_does_not_know_the_hidden_reference_is_left_out(sitting):
-    good, bad = sitting("mushra", "content"), sitting("mushra", "content")
+def test_who_does_not_know_the_hidden_reference_is_left_out(session):
+    good, bad = session("mushra", "content"), session("mushra", "content")
     for number in range(4):
         rate(good, number, **{"0.5": 50.0, "1.0": 50.0})
         rate(bad, number, reference=89.0 if number == 0 else 95.0, **{"0.5": 0.0, "1.0": 0.0})
     found = tally(votes_of(good))
     assert found.left_out == [bad.session], "one of four is more than 15 %"
     assert set(found.ratings["median"]) == {100.0, 50.0, 5.0}
+
+
+def test_votes_on_different_runs_are_not_added_up(session):
+    for run_id in ("r1", "r2"):
+        ballot = session("ab", run_id=run_id)
+        prefer(ballot, 0, "strength=1.0")
+    found = tally(votes_of(ballot)).preferences
+    assert list(zip(found["run"], found["votes"], strict=True)) == [("r1", 1), ("r2", 1)]
 
 
 def test_no_votes_say_nothing(any_root):

@@ -29,7 +29,8 @@ def inputs(content="c", style="s", start=None):
 
 def row(number, run="r1", method="optimise", made_from=None, sound=None, status="ok", **params):
     return {
-        "run_id": run, "manifest_row": number, "pair_id": f"p{number}", "status": status, "method": method,
+        "run_id": run, "family": run, "manifest_row": number, "pair_id": f"p{number}", "status": status,
+        "method": method,
         "audio_uri": f"file:///{run}/{number}.flac" if status == "ok" else None,
         "audio_sha256": sound or f"{run}/{number}", "params": json.dumps({"strength": 1.0, "seed": 0} | params),
         "inputs": made_from or inputs(),
@@ -75,6 +76,13 @@ def test_outputs_of_two_runs_go_by_their_run_where_the_parameters_are_the_same()
     assert conditions(compared(row(0, "r1"), row(0, "r2", strength=0.5))) == [["strength=0.5", "strength=1.0"]]
     both = [row(n, run, strength=value) for run in ("r1", "r2") for n, value in enumerate((0.5, 1.0))]
     assert len({name for two in conditions(compared(*both)) for name in two}) == 4
+
+
+def test_a_rerun_belongs_to_the_run_that_it_reruns():
+    rerun = row(0, "r1b") | {"family": "r1"}
+    others = [row(0, "r2", strength=0.5), row(1, "r1", made_from=inputs("d")), row(1, "r2", made_from=inputs("d"))]
+    assert conditions(compared(rerun, *others)) == [["strength=0.5, run r2", "strength=1.0, run r1"], [
+        "strength=1.0, run r1", "strength=1.0, run r2"]]  # fmt: skip
 
 
 def test_a_seed_is_no_difference_unless_it_is_the_only_one():
