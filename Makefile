@@ -11,6 +11,7 @@ UV = $(if $(PIP_INDEX),UV_DEFAULT_INDEX=$(PIP_INDEX)) $(BIN)/uv
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: requirements.lock .ci/uv.txt pyproject.toml
+	@echo 'setting up $(VENV): some minutes, 6 GB on Linux'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/uv.txt
 	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock

@@ -61,6 +61,8 @@ def _about(one: dict[str, Any]) -> None:
     if one["parameters"]:
         rows = [(name, str(p["value"]), str(p["default"])) for name, p in one["parameters"].items()]
         show.table("parameters that differ from the defaults", ("parameter", "value", "default"), rows)
+    else:
+        click.echo("parameters: all at their defaults (`gramophone config show` lists them)")
     apart = ("inputs", "parameters", "tags", "reruns", "serves")
     plain = {name: value for name, value in one.items() if name not in apart}
     lists = {name: ", ".join(one[name]) for name in ("reruns", "serves")}

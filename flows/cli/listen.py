@@ -86,12 +86,11 @@ def _drawing(
     frames = [of_family(store, layout, family).assign(family=family.first.run_id) for family in families]
     frame = pd.concat(frames, ignore_index=True)
     frame = frame[~frame["withdrawn"]]
-    named = run_ids[0] or families[0].last.run_id
 
     def ballot() -> Ballot:
         draw = random.Random(secrets.randbits(64) if seed is None else seed)
         trials = ab(frame, draw, most) if kind == "ab" else mushra(frame, aspect, draw, most)
-        return Ballot(store, layout, named, kind, None if kind == "ab" else aspect, tuple(trials))
+        return Ballot(store, layout, families[0].first.run_id, kind, None if kind == "ab" else aspect, tuple(trials))
 
     ballot()
     return ballot

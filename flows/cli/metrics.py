@@ -56,16 +56,18 @@ def metrics(run_ids: tuple[str, ...], failed: bool, votes: bool, sql: str | None
 
     root = place(settle(flags).root)
     store, layout = open_store(root), Layout(root)
-    known_runs(store, layout, run_ids)
+    known = known_runs(store, layout, run_ids)
     runs = set(run_ids) or None
+    # Votes on a rerun are votes on the run that it reruns.
+    asked = {run.root_run_id for run in known if run.run_id in run_ids} or None
     if votes and sql is None:
-        _votes(store, layout, run_ids, as_json)
+        _votes(layout, read_votes(store, layout, asked), run_ids, as_json)
         return
     frame = read_results(store, layout, runs)
     if failed:
         frame = frame[frame["status"] == "failed"]
     if sql is not None:
-        frame = _query({"results": frame} | ({"votes": read_votes(store, layout, runs)} if votes else {}), sql)
+        frame = _query({"results": frame} | ({"votes": read_votes(store, layout, asked)} if votes else {}), sql)
     elif not as_json:
         frame = frame[list((*METRICS[:3], "message", "run_id") if failed else METRICS)]
     if as_json:
@@ -74,10 +76,9 @@ def metrics(run_ids: tuple[str, ...], failed: bool, votes: bool, sql: str | None
     show.table(f"{len(frame)} rows", list(frame.columns), frame.itertuples(index=False))
 
 
-def _votes(store: Any, layout: Any, run_ids: Sequence[str], as_json: bool) -> None:
-    from tasks.votes.tally import read_votes, tally
+def _votes(layout: Any, votes: Any, run_ids: Sequence[str], as_json: bool) -> None:
+    from tasks.votes.tally import tally
 
-    votes = read_votes(store, layout, set(run_ids) or None)
     found = tally(votes)
     if as_json:
         show.as_json(

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 from annotated_types import Ge, Gt, Le, Lt
+from click.shell_completion import CompletionItem
 from pydantic.fields import FieldInfo
 
 from flows.config import FIELDS, fields_of, kind_of, parsed
@@ -14,6 +15,16 @@ from tasks.records.reasons import UsageError
 from tasks.records.run import Connection, Job, Options
 
 Command = Callable[..., Any]
+
+
+class Place(click.types.StringParamType):
+    """A file, a folder or a URI: shells complete it as they complete files."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
+
+PLACE, PLACES = Place(), ("root", "manifest")
 PLAIN = {int: click.INT, float: click.FLOAT, str: click.STRING}
 
 
@@ -57,7 +68,7 @@ def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
         return click.option(flag, name, metavar="N,N,...", callback=lambda _, __, v: v and parsed(field, v), help=text)
     if typing.get_origin(kind) is typing.Literal:
         return click.option(flag, name, type=click.Choice(typing.get_args(kind)), help=text)
-    return click.option(flag, name, type=PLAIN[kind], help=text)
+    return click.option(flag, name, type=PLACE if name in PLACES else PLAIN[kind], help=text)
 
 
 def _range(field: FieldInfo) -> str:

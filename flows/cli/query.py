@@ -131,7 +131,7 @@ def _tell(found: dict[str, Any], root: str) -> None:
     if quarantined := int(found["pairs"]["quarantined"].sum()):
         parts.append(f"{quarantined} of the failed {QUARANTINED}")
     if withdrawn := int(found["pairs"]["withdrawn"].sum()):
-        parts.append(f"{withdrawn} of the ok withdrawn")
+        parts.append(f"{withdrawn} of the ok withdrawn since, their audio deleted")
     click.echo(", ".join(parts))
 
 

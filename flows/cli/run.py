@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from flows.cli import listing, show
 from flows.cli.options import (
+    PLACE,
     check_named,
     job_options,
     json_option,
@@ -31,7 +32,7 @@ PREFECT_SETTINGS = {
 
 
 @click.command()
-@click.argument("manifest", required=False)
+@click.argument("manifest", required=False, type=PLACE)
 @click.option(
     "--like",
     metavar="RUN_ID",
@@ -90,7 +91,7 @@ def run(
     "--reason", "reasons", multiple=True, metavar="REASON", help="Only pairs with this reason; may be given again."
 )
 @click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="Change a parameter; may be given again.")
-@click.option("--manifest", help="A manifest whose rows replace those of equal pair_id.")
+@click.option("--manifest", type=PLACE, help="A manifest whose rows replace those of equal pair_id.")
 @click.option("--allow", multiple=True, help="A further place that inputs may come from; may be given again.")
 @click.option(
     "--force", is_flag=True, help="Also permanent failures of which nothing has changed, and quarantined pairs."

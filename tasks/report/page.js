@@ -17,7 +17,8 @@ const gramophone = (() => {
 
   const figure = (value) => value === null || value === undefined ? "–"
     : typeof value !== "number" ? String(value)
-    : Number.isInteger(value) ? String(value) : value.toPrecision(3);
+    : Number.isInteger(value) ? String(value)
+    : Math.abs(value) < 0.001 ? value.toExponential(2) : value.toPrecision(3);
 
   const hertz = (value) => value < 1000 ? `${value} Hz` : `${value / 1000} kHz`;
 
@@ -166,14 +167,15 @@ const gramophone = (() => {
     const path = (kind, ys) => drawing("path", { class: kind, d: ys.map((v, n) => `${n ? "L" : "M"}${x(n).toFixed(1)} ${y(v).toFixed(1)}`).join("") });
     const changes = pair.stages.map((_, n) => n).filter((n) => n && pair.stages[n] !== pair.stages[n - 1]);
     return [
-      make("h4", {}, "Losses over the evaluations"),
+      // What is optimised is the way to the target, and at less than full strength that is no style's.
+      make("h4", {}, `Losses over the evaluations${"strength" in pair.changed ? `, to the target that strength ${pair.changed.strength[0]} sets` : ""}`),
       drawing("svg", { class: "curve", viewBox: "0 0 600 110", preserveAspectRatio: "none", role: "img",
         "aria-label": `style loss from ${figure(style[0])} to ${figure(style[style.length - 1])} in ${style.length} evaluations` },
       ...changes.map((n) => drawing("path", { class: "stage", d: `M${x(n)} 0V110` })),
       ...(content.length ? [path("content", content)] : []), path("style", style)),
       make("div", { class: "legend" }, make("b", { class: "s" }, `style ${figure(style[0])} → ${figure(style[style.length - 1])}`),
         content.length ? make("b", {}, `content ${figure(content[0])} → ${figure(content[content.length - 1])}`) : null,
-        make("span", {}, `${style.length} evaluations, on a scale of powers`)),
+        make("span", {}, `${style.length} evaluations, log scale`)),
     ];
   }
 

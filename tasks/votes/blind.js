@@ -42,6 +42,7 @@ const blind = (() => {
       make("div", { class: "transport" }, play, bar, said),
       make("div", { class: "sounds" }, buttons.content, buttons.style),
       ...(data.kind === "ab" ? choices(buttons) : ratings(buttons)),
+      make("p", { class: "quiet", id: "hint" }, data.kind === "ab" ? "Listen to both, then say which." : "Listen to all and rate all, then go on."),
       make("p", { class: "fault", id: "fault", role: "alert" }),
       ...Object.values(player.audios),
     );
@@ -90,7 +91,7 @@ const blind = (() => {
     for (const button of document.querySelectorAll("[data-needs]")) {
       const can = button.dataset.needs === "heard" ? allHeard() : allRated();
       button.disabled = sending || !can;
-      button.title = can ? "" : button.dataset.needs === "heard" ? "listen to both first" : "listen to all and rate all first";
+      $("hint").hidden = can;
     }
   }
 

@@ -127,9 +127,12 @@ def test_every_setting_is_shown_with_its_origin(desk):
 
 @pytest.mark.parametrize(
     ("words", "offered"),
-    [("gramophone re", ["restyle", "rerun", "report"]), ("gramophone run --max-f", ["--max-failures"])],
-)
-def test_a_shell_completes_commands_and_flags(desk, words, offered):
+    [
+        ("gramophone re", ["restyle", "rerun", "report"]), ("gramophone run --max-f", ["--max-failures"]),
+        ("gramophone run man", ["file,man"]), ("gramophone status --root mu", ["file,mu"]),
+    ],
+)  # fmt: skip
+def test_a_shell_completes_commands_flags_and_places(desk, words, offered):
     asked = {"_GRAMOPHONE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     program = Path(sys.executable).with_name("gramophone")
     said = subprocess.run([program], env=desk.environment | asked, capture_output=True, text=True, check=True).stdout
