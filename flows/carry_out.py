@@ -14,11 +14,12 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.board import Board
 from flows.fanout import fan_out
 from flows.limits import Limits
-from flows.notices import amount, web_address
+from flows.notices import web_address
 from flows.outcome import conclude, state_of
 from flows.session import Session
 from tasks.records.pair import Attempt
 from tasks.records.run import EndRecord, RunRecord, Stop
+from tasks.records.words import amount, pair_name
 from tasks.report import PAGE, write_report
 from tasks.roots import bare
 from tasks.shard import Bench
@@ -105,7 +106,7 @@ def is_closed(run: RunRecord) -> bool:
 
 def tell(run: RunRecord, shard: int, attempt: Attempt) -> None:
     """One line in the log for an attempt; called in the thread of its shard's task."""
-    log, where = get_run_logger(), (run.run_id, shard, attempt.values["pair_id"] or f"row {attempt.manifest_row}")
+    log, where = get_run_logger(), (run.run_id, shard, pair_name(attempt.values["pair_id"], attempt.manifest_row))
     if attempt.ok:
         log.debug("run %s shard %d pair %s: ok", *where)
     else:

@@ -10,8 +10,7 @@ import pandas as pd
 
 from tasks.records.reasons import named, remedy
 from tasks.records.run import EndRecord
-from tasks.records.words import amount as amount
-from tasks.records.words import at_root, pair_name
+from tasks.records.words import amount, at_root, pair_name
 from tasks.report import PAGE
 from tasks.results import rows_of
 from tasks.submit import Submission
