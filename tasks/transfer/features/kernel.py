@@ -69,9 +69,10 @@ class Constants:
     style: Tensor  # (batch,) share of the target with itself
 
     @classmethod
-    def of(cls, reference: Reference, widths: Sequence[int]) -> "Constants":
+    def of(cls, reference: Reference, widths: Sequence[int], grams: dict[int, Tensor] | None = None) -> "Constants":
+        """`grams` are the `gram_totals` of the target, where they are known already."""
         target, frames = reference.target(), reference.content.shape[1]
-        grams = gram_totals(target, widths)
+        grams = gram_totals(target, widths) if grams is None else grams
         styles = grams if reference.strength == 1 else gram_totals(reference.styles, widths)
         counts = torch.stack([reference.content_frames - width + 1 for width in widths], -1)
         content_mask = torch.arange(frames, device=counts.device) < counts[..., None]

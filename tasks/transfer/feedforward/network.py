@@ -97,7 +97,7 @@ class Block(nn.Module):
 
 
 def normalised(h: Tensor, mask: Tensor) -> Tensor:
-    """Each channel of each item with mean 0 and variance 1 over time. Shape: (batch, frames, width), (batch, frames, 1)."""
+    """Each channel of each item at mean 0 and variance 1 over time. Shape: (batch, frames, width), mask likewise."""
     frames = mask.sum(1, keepdim=True)
     centred = (h - h.sum(1, keepdim=True) / frames) * mask
     return centred / (centred.square().sum(1, keepdim=True) / frames + EPS).sqrt()
