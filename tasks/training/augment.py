@@ -48,7 +48,9 @@ def excerpt(source: Tensor, samples: int, how: Augmentation, generator: torch.Ge
     if how.noise_db and draws[4] < 0.25:
         noise = torch.randn(samples, generator=generator)
         piece = F.add_noise(piece, noise, torch.tensor(how.noise_db + 30 * draws[5]))
-    return F.gain(piece, how.gain_db * (2 * draws[6] - 1)) if how.gain_db else piece
+    if how.gain_db:
+        piece = F.gain(piece, how.gain_db * (2 * draws[6] - 1))
+    return piece
 
 
 def _turned(piece: Tensor, speed: float, up: int, down: int) -> Tensor:
@@ -57,7 +59,8 @@ def _turned(piece: Tensor, speed: float, up: int, down: int) -> Tensor:
     spectra = torch.stft(piece, WINDOW, HOP, window=window, return_complex=True)
     advance = torch.linspace(0, torch.pi * HOP, WINDOW // 2 + 1)[:, None]
     stretched = F.phase_vocoder(spectra, speed * down / up, advance)
-    return F.resample(torch.istft(stretched, WINDOW, HOP, window=window), up, down)
+    found: Tensor = F.resample(torch.istft(stretched, WINDOW, HOP, window=window), up, down)
+    return found
 
 
 def masked(x: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:

@@ -59,7 +59,8 @@ class Network(nn.Module):
         change = self.decoder(torch.relu(normalised(h, mask) + self.of_mean(mean)))
         change = change + by_deviation * deviation + by_mean * mean + constant
         # Also where x is 0 there is a gradient: clamp_min passes it on at its bound, relu would not.
-        return (x + change).clamp_min(0) * mask
+        found: Tensor = (x + change).clamp_min(0) * mask
+        return found
 
     def _draw(self, generator: torch.Generator) -> None:
         """Variance-preserving where something follows (He et al. 2015), zero where it is added to what was there."""

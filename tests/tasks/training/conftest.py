@@ -1,0 +1,3 @@
+from tests.tasks.transfer.conftest import settings, threads
+
+__all__ = ["settings", "threads"]
