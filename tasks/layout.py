@@ -44,6 +44,19 @@ class Layout:
     def vote(self, run_id: str, session: str, trial: int) -> str:
         return join(self.votes(), f"run={run_id}", f"{session}-{trial:04d}.parquet")
 
+    def models(self, style_sha256: str) -> str:
+        """The folder of the networks of one style."""
+        return join(self.root, "models", style_sha256)
+
+    def model(self, style_sha256: str, name: str) -> str:
+        return join(self.models(style_sha256), f"{name}.safetensors")
+
+    def trainings(self) -> str:
+        return join(self.root, "training")
+
+    def training(self, run_id: str, name: str) -> str:
+        return join(self.trainings(), run_id, name)
+
     def probes(self) -> str:
         return join(self.root, "probe")
 

@@ -40,7 +40,7 @@ MANIFEST_COLUMNS = (
         "styles", pa.list_(STYLE), "in place of `style_uri`: uri, start, seconds, weight (their shares of the target)"
     ),
     Column("seed", pa.int64(), "seed of the random draws of this pair"),
-    Column("method", pa.string(), "`optimise` (the default)"),
+    Column("method", pa.string(), "`optimise` (the default), or `feedforward`: the network of the style"),
     Column("params", pa.string(), "a JSON object that overrides single parameters for this pair"),
     Column("tags", TAGS, "carried to the results as they are"),
 )
@@ -113,7 +113,7 @@ RESULTS_COLUMNS = (
     Column("style_uri", pa.string(), "first style input"),
     Column("content_sha256", pa.string(), "digest of the first content input"),
     Column("style_sha256", pa.string(), "digest of the first style input"),
-    Column("method", pa.string(), "`optimise`"),
+    Column("method", pa.string(), "`optimise` or `feedforward`"),
     Column("params", pa.string(), "the resolved parameters, JSON"),
     Column("params_sha256", pa.string(), "digest of `params`"),
     Column("seed", pa.int64(), "repeats the seed in `params`"),
@@ -163,6 +163,28 @@ CURVES_COLUMNS = (
     ),
 )
 
+TRAINING_COLUMNS = (
+    Column("schema_version", pa.int64(), "of this table"),
+    Column("run_id", pa.string(), "the training"),
+    Column("step", pa.int64(), "step of the training, from 1"),
+    Column("seconds", pa.float64(), "of training until then, all processes together"),
+    *(
+        Column(f"{name}{kind}", pa.float64(), f"{what} {of}")
+        for name, of in (
+            ("", "of the step's excerpts"),
+            ("validation_", "of the sources that are kept for validation; null where a step was not validated"),
+        )
+        for kind, what in (
+            ("total", "what is minimised: the geometric mean of style and weighted content loss"),
+            ("content", "mean relative content loss"),
+            ("style", "mean relative style loss"),
+        )
+    ),
+    Column("gradient_norm", pa.float64(), "norm of the gradient before it is clipped"),
+    Column("learning_rate", pa.float64(), "of the step"),
+    Column("restores", pa.int64(), "how often training had gone back to a good state until then"),
+)
+
 SKIPPED_COLUMNS = (
     Column("manifest_row", pa.int64(), "row in this run's manifest.parquet"),
     Column("pair_id", pa.string(), "the manifest's name for the pair"),
@@ -208,6 +230,7 @@ RESULTS = _schema(RESULTS_COLUMNS)
 CURVES = _schema(CURVES_COLUMNS)
 SKIPPED = _schema(SKIPPED_COLUMNS)
 VOTES = _schema(VOTES_COLUMNS)
+TRAINING = _schema(TRAINING_COLUMNS)
 
 
 def table_of(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:

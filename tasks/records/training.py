@@ -59,6 +59,7 @@ class TrainingRecord(BaseModel):
     created_at: datetime
     job: TrainingJob
     style_sha256: str
+    corpus_sha256: str
     allowed: tuple[str, ...]
     code_version: str
     host: str

@@ -78,16 +78,16 @@ def load(pair: Pair, roots: Roots, pool: DecodePool, options: Options | None = N
     """
     assert pair.params is not None
     started_at, clock = datetime.now(UTC), time.perf_counter()
-    params, reader = pair.params, _Reader(roots, pool, pair.params, options or Options())
-    checkpoint = _told("vgg_weights: ", partial(read_vgg, params, roots)) if params.weights_uri else None
+    params, reader = pair.params, Reader(roots, pool, pair.params, options or Options())
+    checkpoint = told_of("vgg_weights: ", partial(read_vgg, params, roots)) if params.weights_uri else None
     content, *styles = pair.inputs
     content, clip = reader.read(content, mix=False, sample_rate=params.sample_rate or None)
     settings = settings_of(params, clip.sample_rate)
     _check_output(params, clip)
-    _told(f"{content.role} {content.uri} ", partial(_check_length, clip, settings))
+    told_of(f"{content.role} {content.uri} ", partial(_check_length, clip, settings))
     read = [reader.read(style, sample_rate=settings.sample_rate) for style in styles]
     for style, sound in read:
-        _told(f"{style.role} {style.uri} ", partial(_check_length, sound, settings))
+        told_of(f"{style.role} {style.uri} ", partial(_check_length, sound, settings))
     styled = [_style_of(sound, style.weight) for style, sound in read]
     return Loaded(
         pair=replace(
@@ -107,7 +107,9 @@ def load(pair: Pair, roots: Roots, pool: DecodePool, options: Options | None = N
 
 
 @dataclass(frozen=True)
-class _Reader:
+class Reader:
+    """Reads inputs within a run's options."""
+
     roots: Roots
     pool: DecodePool
     params: Parameters
@@ -120,8 +122,8 @@ class _Reader:
         # Twice, and the worker is not taken for one that hangs.
         wanted |= {"time_limit": self.options.timeout_seconds / 3}
         blob, clip = _fetched_and_decoded(
-            lambda: _told(f"{given.role}: ", partial(self._fetch, given)),
-            lambda data: _told(f"{given.role} {given.uri} ", partial(self.pool.decode, data, **wanted)),
+            lambda: told_of(f"{given.role}: ", partial(self._fetch, given)),
+            lambda data: told_of(f"{given.role} {given.uri} ", partial(self.pool.decode, data, **wanted)),
         )
         return replace(given, etag=blob.etag, sha256=blob.sha256), clip
 
@@ -192,7 +194,7 @@ def at_working_level(samples: torch.Tensor, sample_rate: int) -> tuple[torch.Ten
     return samples * (gain * REFERENCE_RATE / sample_rate), lufs
 
 
-def _told(where: str, work: Callable[[], T]) -> T:
+def told_of(where: str, work: Callable[[], T]) -> T:
     """What `work` gives; its PairError begins with where it came from."""
     try:
         return work()

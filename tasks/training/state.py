@@ -5,7 +5,6 @@ plain numbers are JSON in the header. What is drawn at a step follows from the s
 no state of a random generator to keep.
 """
 
-import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from tasks.training.header import header_of, text_of
 from tasks.transfer.feedforward import Architecture, Network
 
 Weights = dict[str, Tensor]
@@ -108,19 +108,6 @@ def with_weights(network: Network, weights: Weights) -> Network:
     other = Network(network.architecture).to(next(network.parameters()).device)
     other.load_state_dict(weights)
     return other
-
-
-def text_of(header: dict[str, Any]) -> dict[str, str]:
-    """A header for safetensors, which holds texts only."""
-    return {"gramophone": json.dumps(header)}
-
-
-def header_of(data: bytes) -> dict[str, Any]:
-    """The JSON object in a safetensors file's header, {} where there is none of ours."""
-    size = int.from_bytes(data[:8], "little")
-    metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
-    found = json.loads(metadata.get("gramophone", "{}"))
-    return found if isinstance(found, dict) else {}
 
 
 def _group(tensors: Weights, group: str) -> Weights:

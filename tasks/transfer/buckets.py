@@ -45,7 +45,7 @@ def batch_key(item: Item, settings: Settings) -> Hashable:
     drawn = item.seed if settings.features != "kernel" else None
     filters = item.checkpoint.sha256 if item.checkpoint else drawn
     styles = tuple(style_bucket(len(style.samples), settings) for style in item.styles)
-    return bucket_of(len(item.content), settings), styles, filters
+    return bucket_of(len(item.content), settings), styles, filters, item.trained.sha256 if item.trained else None
 
 
 def minimum_samples(settings: Settings) -> int:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from tasks.transfer.feedforward import Network
+
 
 @dataclass(frozen=True)
 class Style:
@@ -23,13 +25,26 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """A network for one style, on the CPU, and the spectrograms that it is for. Equal digests are equal networks."""
+
+    sha256: str
+    network: Network = field(compare=False, repr=False)
+    sample_rate: int
+    n_fft: int
+    hop_length: int
+
+
+@dataclass(frozen=True)
 class Item:
     """content: mono signal at the sample rate, (samples,) float32. At least one style.
 
-    `checkpoint` is for the features that are a trained network; None: its weights are drawn from the seed.
+    `checkpoint` is for the features that are a trained network; None: its weights are drawn from the seed. `trained` is
+    the network of the style, for the method that is one.
     """
 
     content: Tensor
     styles: tuple[Style, ...]
     seed: int = 0
     checkpoint: Checkpoint | None = None
+    trained: Trained | None = None

@@ -2,8 +2,9 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
+from tasks.training.header import header_of
 from tasks.training.loop import Budget, train
-from tasks.training.state import State, header_of, with_weights
+from tasks.training.state import State, with_weights
 from tests.tasks.training.problems import Lift, state, trained
 
 

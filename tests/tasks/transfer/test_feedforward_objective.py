@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from tasks.transfer.features import losses_of
-from tasks.transfer.feedforward import Architecture, Contents, Network, Objective
+from tasks.transfer.feedforward import Architecture, Network
+from tasks.transfer.feedforward.objective import Contents, Objective
 from tasks.transfer.item import Item, Style
 from tasks.transfer.references import reference_of
 from tasks.transfer.spectrogram import log_spectrogram
