@@ -50,11 +50,14 @@ def overrides(text: str | None) -> dict[str, Any]:
     return value
 
 
-def resolve(base: Parameters, text: str | None, seed: int | None) -> Parameters:
-    """`base` overridden by a row's JSON `params` and its `seed` column. Raises ParamsInvalid with every problem."""
-    if not text and seed is None:
+def resolve(base: Parameters, text: str | None, seed: int | None, method: str | None = None) -> Parameters:
+    """`base` overridden by a row's columns `method` and `seed` and its JSON `params`, which may name another method.
+
+    Raises ParamsInvalid with every problem.
+    """
+    if not text and seed is None and method is None:
         return base
-    own = overrides(text)
+    own = ({} if method is None else {"method": method}) | overrides(text)
     if seed is not None:
         if own.get("seed", seed) != seed:
             raise ParamsInvalid(

@@ -17,18 +17,18 @@ from tasks.worker import devices
 
 
 def restyle_files(
-    inputs: Sequence[Input], params: Parameters, device: str, on_step: Callable[[str, int], None]
+    inputs: Sequence[Input], params: Parameters, device: str, on_step: Callable[[str, int], None], root: str = ""
 ) -> Restyled:
-    """The audio of one pair of local files, encoded, with its figures.
+    """The audio of one pair of local files, encoded, with its figures. Networks of styles lie below `root`.
 
     `on_step` hears of each step: its stage and how many evaluations it was. Raises PairError.
     """
     pool = DecodePool(1)
     files = tuple(Input(i.role, place(i.uri), i.start, i.seconds) for i in inputs)
     roots = Roots.resolve([str(place(str(Path(i.uri).resolve().parent))) for i in inputs] + _weights(params))
-    pair = Pair(0, None, files, "optimise", params)
+    pair = Pair(0, None, files, params.method, params)
     try:
-        loaded = load(pair, roots, pool)
+        loaded = load(pair, roots, pool, root=root)
     except SettingsError as error:
         raise told(error) from error
     finally:

@@ -1,5 +1,6 @@
 """All that can be wrong with the rows of a manifest, found column by column."""
 
+import typing
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
@@ -16,7 +17,7 @@ from tasks.roots import canonical_uri
 from tasks.roots import shown as shown_uri
 
 PAIR_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-METHODS = ("optimise",)
+METHODS = typing.get_args(Parameters.model_fields["method"].annotation)
 TEXTS = (
     pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,
     pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view,
@@ -44,7 +45,7 @@ def row_faults(table: pa.Table, base: Parameters, folder: str, max_cell_kb: int)
         "method",
         pc.and_(unknown, pc.is_valid(table["method"])),
         Reason.ROW_INVALID,
-        "is not a method of this version",
+        "is not a method",
         f"use {' or '.join(METHODS)}, or leave it out",
     )
     yield from _tags(table)

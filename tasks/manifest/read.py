@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.manifest.check import METHODS, PAIR_ID, label, own_columns, row_faults
+from tasks.manifest.check import PAIR_ID, label, own_columns, row_faults
 from tasks.manifest.parquet import Room, open_parquet, plain, tables
 from tasks.overrides import ParamsInvalid, resolve
 from tasks.records import schema
@@ -217,7 +217,7 @@ def _kept(name: str, refused: Any) -> str | None:
 
 def _pair(number: int, row: dict[str, Any], base: Parameters, faults: tuple[Fault, ...]) -> Pair:
     try:
-        params = resolve(base, row["params"], row["seed"])
+        params = resolve(base, row["params"], row["seed"], row["method"])
     except ParamsInvalid:
         params = None
     style = {"uri": row["style_uri"], "start": row["style_start"], "seconds": row["style_seconds"], "weight": None}
@@ -229,7 +229,7 @@ def _pair(number: int, row: dict[str, Any], base: Parameters, faults: tuple[Faul
         manifest_row=number,
         pair_id=row["pair_id"],
         inputs=tuple(inputs),
-        method=row["method"] or METHODS[0],
+        method=params.method if params else row["method"] or base.method,
         params=params,
         tags=tuple(sorted(dict(row["tags"] or ()).items())),
         faults=faults,

@@ -91,7 +91,7 @@ class Pair:
                     "inputs": inputs,
                     "method": self.method,
                     "model_sha256": model_sha256,
-                    "params": params.model_dump(mode="json"),
+                    "params": params.model_dump(mode="json", exclude={"method", "network"}),
                 }
             )
         )
@@ -106,9 +106,9 @@ class Pair:
     def plan_key(self) -> str | None:
         """What planning compares before any byte is read: URIs and ETags in place of digests (None: not known).
 
-        Of trained weights it knows the digest that they must have, or nothing.
+        Of trained weights it knows the digest that they must have, or nothing; of a style's network nothing.
         """
-        if self.params is None or not all(i.etag for i in self.inputs):
+        if self.params is None or self.method == "feedforward" or not all(i.etag for i in self.inputs):
             return None
         model_sha256 = self.model_sha256 or self.params.vgg_sha256 or None
         if self.params.weights_uri and model_sha256 is None:

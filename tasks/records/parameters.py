@@ -50,6 +50,14 @@ class Parameters(Form):
 
     model_config = ConfigDict(strict=True)
 
+    method: Literal["optimise", "feedforward"] = Field(
+        "optimise", description="optimise each pair, or feedforward: one pass through the network of its style"
+    )
+    network: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$",
+        description="feedforward: name of the style's network; empty: the newest",
+    )
     strength: float = Field(
         1.0,
         ge=0,
@@ -107,6 +115,9 @@ class Parameters(Form):
         ge=0,
         le=10_000,
         description="budget of the refine stage, evaluations, half on frames half a hop late; 0 leaves the stage out",
+    )
+    feedforward_refine_evaluations: int = Field(
+        0, ge=0, le=10_000, description="budget of the refine stage after a network's pass, evaluations"
     )
     refine_seconds: float = Field(
         0.0, ge=0, le=86_400, description="budget of the refine stage, seconds; 0: none (with one, speed decides)"

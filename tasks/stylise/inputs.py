@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,15 +13,16 @@ import torch
 from tasks.audio import Clip, check_format
 from tasks.checkpoint import read_vgg
 from tasks.decoding import DecodePool
+from tasks.networks import find_network
 from tasks.records.pair import Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError, Reason
 from tasks.records.run import Options
-from tasks.roots import Roots
+from tasks.roots import Roots, shown
 from tasks.store import Blob, open_store
 from tasks.transfer import quality
 from tasks.transfer.buckets import minimum_samples
-from tasks.transfer.item import Checkpoint, Style
+from tasks.transfer.item import Checkpoint, Style, Trained
 from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import REFERENCE_RATE, window_of
 
@@ -54,6 +55,7 @@ class Loaded:
     started_at: datetime
     seconds_read: float
     checkpoint: Checkpoint | None = None
+    trained: Trained | None = None
 
     @property
     def bytes(self) -> int:
@@ -68,11 +70,16 @@ def settings_of(params: Parameters, content_rate: int) -> Settings:
     rate = params.sample_rate or content_rate
     n_fft = params.n_fft or window_of(rate)
     hop = params.hop_length or n_fft // 4
-    return Settings(**values | {"sample_rate": rate, "n_fft": n_fft, "hop_length": hop})
+    values |= {"sample_rate": rate, "n_fft": n_fft, "hop_length": hop}
+    if params.method == "feedforward":
+        values["refine_evaluations"] = params.feedforward_refine_evaluations
+    return Settings(**values)
 
 
-def load(pair: Pair, roots: Roots, pool: DecodePool, options: Options | None = None) -> Loaded:
+def load(pair: Pair, roots: Roots, pool: DecodePool, options: Options | None = None, root: str = "") -> Loaded:
     """Read and decode the inputs of a pair, and its trained weights, within the limits of a run's options.
+
+    `root` is where the networks of styles lie.
 
     Raises PairError, naming the input.
     """
@@ -88,12 +95,13 @@ def load(pair: Pair, roots: Roots, pool: DecodePool, options: Options | None = N
     read = [reader.read(style, sample_rate=settings.sample_rate) for style in styles]
     for style, sound in read:
         told_of(f"{style.role} {style.uri} ", partial(_check_length, sound, settings))
+    trained = _network_of(params, settings, [style for style, _ in read], root)
     styled = [_style_of(sound, style.weight) for style, sound in read]
     return Loaded(
         pair=replace(
             pair,
             inputs=(content, *(style for style, _ in read)),
-            model_sha256=checkpoint.sha256 if checkpoint else None,
+            model_sha256=trained.sha256 if trained else checkpoint.sha256 if checkpoint else None,
         ),
         params=params,
         settings=settings,
@@ -103,7 +111,33 @@ def load(pair: Pair, roots: Roots, pool: DecodePool, options: Options | None = N
         started_at=started_at,
         seconds_read=time.perf_counter() - clock,
         checkpoint=checkpoint,
+        trained=trained,
     )
+
+
+def _network_of(params: Parameters, settings: Settings, styles: Sequence[Input], root: str) -> Trained | None:
+    """The network that the parameters ask for. Raises PairError: checkpoint_invalid, params_invalid, storage."""
+    if params.method != "feedforward":
+        return None
+    if len(styles) != 1 or params.weights_uri:
+        what = f"{len(styles)} styles" if len(styles) != 1 else "vgg_weights"
+        raise PairError(
+            Reason.PARAMS_INVALID, f"method feedforward is for one style and its network, not {what}; use optimise"
+        )
+    if not root:
+        raise PairError(Reason.PARAMS_INVALID, "method feedforward needs the root that its networks lie in: --root")
+    found = find_network(root, styles[0].sha256 or "", params.network, styles[0].uri)
+    there = settings.sample_rate, settings.n_fft, settings.hop_length
+    for name, trained, asked in zip(
+        ("sample_rate", "n_fft", "hop_length"), (found.sample_rate, found.n_fft, found.hop_length), there, strict=True
+    ):
+        if trained != asked:
+            raise PairError(
+                Reason.PARAMS_INVALID,
+                f"the network of {shown(styles[0].uri)} was trained for a {name} of {trained}, not {asked}; set "
+                f"{name}={trained}, or train one with --{name.replace('_', '-')} {asked}",
+            )
+    return found
 
 
 @dataclass(frozen=True)

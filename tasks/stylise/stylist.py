@@ -73,7 +73,7 @@ class Stylist:
     def _read(self, pair: Pair) -> Loaded | Attempt:
         started_at = datetime.now(UTC)
         try:
-            loaded = load(pair, Roots(self.run.allowed), self.pool, self.run.options)
+            loaded = load(pair, Roots(self.run.allowed), self.pool, self.run.options, self.layout.root)
             pair = loaded.pair  # with its digests
             self._withdrawn.check(pair.inputs)
             return loaded

@@ -38,7 +38,8 @@ class Piece:
 
     @property
     def item(self) -> Item:
-        return Item(self.content, self.loaded.styles, self.loaded.params.seed, self.loaded.checkpoint)
+        loaded = self.loaded
+        return Item(self.content, loaded.styles, loaded.params.seed, loaded.checkpoint, loaded.trained)
 
     @property
     def silent(self) -> bool:

@@ -1,6 +1,6 @@
 """The transfer: three stages, each of use alone and each left out by a budget of 0.
 
-1. `spectrogram`: optimise the log-magnitude against content and style;
+1. `spectrogram`: optimise the log-magnitude against content and style, or let the style's network make it in one pass;
 2. `phase`: a waveform whose spectrogram is close to it;
 3. `refine`: the same objective through the STFT to the waveform, which brings back the style that phase loses.
 
@@ -13,6 +13,7 @@ own, so theirs is still found. Stages 1 and 2 without 3, from the style or the c
 import math
 import time
 from collections.abc import Callable, Generator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -110,7 +111,9 @@ class Batch:
         self._content = self._padded([item.content for item in items])
         lengths = torch.tensor([len(item.content) for item in items], device=device)
         self.sample_mask = mask(lengths, self._content.shape[-1])
-        self._unchanged = settings.spectrogram_evaluations == 0 and settings.start == "content"
+        self._feedforward = settings.method == "feedforward"
+        nothing = settings.spectrogram_evaluations == 0 and settings.start == "content"
+        self._unchanged = nothing and not self._feedforward
 
     def _padded(self, signals: Sequence[Tensor]) -> Tensor:
         """Signals, or as much of them as fits, in one tensor of the contents' length."""
@@ -140,7 +143,7 @@ class Batch:
         if self.settings.strength == 0:
             return self._content
         clock = time.perf_counter()
-        x = yield from self._spectrogram(losses, judge, x)
+        x = yield from self._pass(judge, x) if self._feedforward else self._spectrogram(losses, judge, x)
         clock = self._seconds("spectrogram", clock)
         signal = self._content if self._unchanged else (yield from self._phase(x))
         clock = self._seconds("phase", clock)
@@ -159,6 +162,18 @@ class Batch:
             outcome.losses_spectrogram = pair
         return x
 
+    def _pass(self, judge: Judge, x: Tensor) -> Generator[Step, None, Tensor]:
+        """The first stage by the network of the style; a strength below 1 leads so far from the content to there."""
+        trained = self.items[0].trained
+        assert trained is not None, "the method feedforward needs the network of the style"
+        network = trained.network if self.device.type == "cpu" else deepcopy(trained.network).to(self.device)
+        with torch.no_grad():
+            x = torch.lerp(x, network(x, self.frame_mask), self.settings.strength)
+        for outcome, pair in zip(self.outcomes, judge(x), strict=True):
+            outcome.losses_spectrogram = pair
+        yield Step("spectrogram", 1, tuple(range(len(self.items))))
+        return x
+
     def _judge(self, losses: Losses) -> Judge:
         """(content, style) losses of each item as the judge reports them: of the styles themselves, without rhythm."""
         if self.reference.strength < 1 or self.settings.rhythm_weight:
@@ -175,7 +190,7 @@ class Batch:
     def _start(self) -> Tensor:
         """Where the spectrogram starts, (batch, frames, bins), not negative, zero beyond an item's frames."""
         content = self.reference.content
-        if self.settings.start == "content":
+        if self.settings.start == "content" or self._feedforward:
             return content
         if self.settings.start == "noise":
             draws = [torch.rand(content.shape[1:], generator=torch.Generator().manual_seed(i.seed)) for i in self.items]

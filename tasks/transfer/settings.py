@@ -47,6 +47,7 @@ class Settings:
     refine_evaluations: int
     refine_seconds: float
     tolerance: float
+    method: Literal["optimise", "feedforward"] = "optimise"
 
     def __post_init__(self) -> None:
         if self.features == "conv":

@@ -1,11 +1,16 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from tasks.transfer.feedforward import Architecture, Network
 from tasks.transfer.feedforward import network as architecture
 from tasks.transfer.feedforward.network import normalised
+from tasks.transfer.item import Trained
+from tasks.transfer.judge import relative_losses
 from tasks.transfer.spectrogram import log_spectrogram
-from tests.tasks.transfer.sounds import clip
+from tests.tasks.transfer.sounds import clip, outcomes
+from tests.tasks.transfer.test_pipeline import MATES
 
 BINS = 129
 
@@ -131,3 +136,68 @@ def test_the_seed_draws_the_weights_and_nothing_else_does():
 def test_the_bits_are_the_same_again_with_any_number_of_threads(threads):
     net, x = stirred(network(width=64)), spectra("pluck")
     assert torch.equal(net(x, whole(x)), net(x, whole(x)))
+
+
+# --- in place of the optimisation -----------------------------------------------------------------
+
+
+@pytest.fixture
+def passed(settings):
+    """Settings for the method, and items of one style whose network is stirred."""
+    trained = Trained("0" * 64, stirred(network(bins=257), by=0.02), 8_000, 512, 128)
+
+    def _passed(**changes):
+        return settings(**{"method": "feedforward", "refine_evaluations": 0} | changes)
+
+    return _passed, [replace(mate, trained=trained) for mate in MATES]
+
+
+def test_a_pair_alone_and_in_any_batch_has_the_same_bits(passed, threads):
+    wanted, mates = passed
+    alone = [outcomes([mate], wanted())[0] for mate in mates]
+    together, backwards = outcomes(mates, wanted()), outcomes(mates[::-1], wanted())[::-1]
+    for one, two, three in zip(alone, together, backwards, strict=True):
+        assert torch.equal(one.waveform, two.waveform)
+        assert torch.equal(one.waveform, three.waveform)
+
+
+def test_nothing_is_optimised_unless_refine_is_asked_for(passed):
+    wanted, mates = passed
+    plain, refined = (outcomes(mates[:1], wanted(refine_evaluations=n))[0] for n in (0, 6))
+    assert plain.evaluations == 0
+    assert plain.curves["stage"] == []
+    assert refined.evaluations == 6
+    assert set(refined.curves["stage"]) == {"refine"}
+    style = [relative_losses(o.waveform, mates[0], wanted())[1] for o in (plain, refined)]
+    assert style[1] < style[0]
+
+
+def test_an_untrained_network_gives_the_content_back_as_sound(passed):
+    wanted, mates = passed
+    one = replace(mates[0], trained=Trained("1" * 64, network(bins=257), 8_000, 512, 128))
+    [found] = outcomes([one], wanted(phase_iterations=0))
+    torch.testing.assert_close(found.waveform, one.content, rtol=0, atol=1e-4)
+
+
+def test_strength_leads_part_of_the_way(passed):
+    wanted, mates = passed
+    losses = [outcomes(mates[:1], wanted(strength=s))[0].losses_spectrogram[0] for s in (0.0, 0.5, 1.0)]
+    assert losses[0] < losses[1] < losses[2]
+    assert torch.equal(outcomes(mates[:1], wanted(strength=0.0))[0].waveform, mates[0].content)
+
+
+def test_pairs_of_different_networks_do_not_share_a_batch(passed):
+    wanted, mates = passed
+    other = replace(mates[1], trained=Trained("1" * 64, network(bins=257), 8_000, 512, 128))
+    with pytest.raises(ValueError, match="batch key"):
+        outcomes([mates[0], other], wanted())
+
+
+def test_a_network_whose_numbers_are_not_finite_fails_its_pair(passed):
+    wanted, mates = passed
+    broken = network(bins=257)
+    with torch.no_grad():
+        broken.direct[2] = float("inf")
+    [found] = outcomes([replace(mates[0], trained=Trained("2" * 64, broken, 8_000, 512, 128))], wanted())
+    assert found.diverged
+    assert found.waveform is None
