@@ -116,6 +116,9 @@ class Parameters(Form):
         le=10_000,
         description="budget of the refine stage, evaluations, half on frames half a hop late; 0 leaves the stage out",
     )
+    feedforward_phase_iterations: int = Field(
+        0, ge=0, le=10_000, description="iterations of the phase stage after a network's pass; 0: the content's phase"
+    )
     feedforward_refine_evaluations: int = Field(
         0, ge=0, le=10_000, description="budget of the refine stage after a network's pass, evaluations"
     )

@@ -73,6 +73,9 @@ def settings_of(params: Parameters, content_rate: int) -> Settings:
     values |= {"sample_rate": rate, "n_fft": n_fft, "hop_length": hop}
     if params.method == "feedforward":
         values["refine_evaluations"] = params.feedforward_refine_evaluations
+        values["phase_iterations"] = params.feedforward_phase_iterations
+        if not params.feedforward_phase_iterations:  # as networks are trained for
+            values["phase_start"] = "content"
     return Settings(**values)
 
 
