@@ -197,7 +197,7 @@ def stylised(folder, store_root, *given):
         lambda *_: None, lambda: False,
     )  # fmt: skip
     try:
-        made.stylise([Pair(row, f"p{row}", inputs, "optimise", one) for row, one in enumerate(given)])
+        made.stylise([Pair(row, f"p{row}", inputs, one.method, one) for row, one in enumerate(given)])
     finally:
         pool.close()
     return [attempt.values for attempt in sorted(emitted, key=lambda attempt: attempt.manifest_row)]
