@@ -22,14 +22,21 @@ def report(run_id: str | None, latest: bool, most: int, as_json: bool, **flags: 
     """Write the page of RUN_ID and its reruns beside the run, from the results as they are now.
 
     Each run writes its page at its end. It shows every pair with its three sounds, their spectrograms, losses and
-    lineage, and opens from a folder as it is; of a private bucket, by `gramophone listen`.
+    lineage, and opens from a folder as it is; of a private bucket, by `gramophone listen`. Of a training it draws the
+    losses of training and of validation.
     """
     check_named(run_id, latest)
     from tasks.layout import Layout
-    from tasks.report import write_report
+    from tasks.report import is_training, write_report
     from tasks.roots import place
     from tasks.store import open_store
 
     root = place(settle(flags).root)
-    uri = write_report(open_store(root), Layout(root), run_id, most)
+    store, layout = open_store(root), Layout(root)
+    if run_id and is_training(store, layout, run_id):
+        from tasks.report.training import write_training_report  # torch, for those who train
+
+        uri = write_training_report(store, layout, run_id)
+    else:
+        uri = write_report(store, layout, run_id, most)
     show.as_json({"report": uri}) if as_json else click.echo(uri)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from flows.cli import output, show
-from flows.cli.options import json_option, parameter_options
+from flows.cli.options import json_option, parameter_options, root_option
 from flows.config import settle
 from tasks.records.reasons import UsageError
 
@@ -37,19 +37,24 @@ SHOWN = (
 @click.option("--style-seconds", type=float, help="Length of the style's slice, seconds.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N  [default: auto]")
 @click.option("--overwrite", is_flag=True, help="Replace the output file if it is there.")
+@root_option
 @parameter_options
 @json_option
 def restyle(
     content: Path, style: Path, out: Path, content_start: float | None, content_seconds: float | None,
     style_start: float | None, style_seconds: float | None, device: str, overwrite: bool, as_json: bool, **flags: Any,
 ) -> None:  # fmt: skip
-    """Restyle one track: CONTENT in the texture of STYLE."""
+    """Restyle one track: CONTENT in the texture of STYLE.
+
+    With --method feedforward by the network of STYLE, which is looked for below --root; nothing else is read there.
+    """
     if out.suffix.lower() not in FORMATS:
         raise UsageError(f"{out}: the name must end in {', '.join(FORMATS)}.")
     output.check(out, overwrite)
     given = settle({**flags, "audio_format": FORMATS[out.suffix.lower()]})
     from tasks.computing import set_up
     from tasks.records.pair import Input
+    from tasks.roots import place
     from tasks.single import restyle_files
 
     set_up()
@@ -57,13 +62,17 @@ def restyle(
     params = given.parameters
     if params.warning:
         click.echo(params.warning, err=True)
-    total = params.spectrogram_evaluations + params.refine_evaluations
+    feedforward = params.method == "feedforward"
+    optimised = params.spectrogram_evaluations + params.refine_evaluations
+    total = 1 + params.feedforward_refine_evaluations if feedforward else optimised
     inputs = (
         Input("content", str(content), content_start, content_seconds),
         Input("style", str(style), style_start, style_seconds),
     )
     with show.Meter(total, "evaluations, at most") as meter:
-        restyled = restyle_files(inputs, params, device, lambda stage, done: meter.advance(done, stage))
+        restyled = restyle_files(
+            inputs, params, device, lambda stage, done: meter.advance(done, stage), place(given.root)
+        )
     output.write(out, restyled.data)
     values = {name: restyled.values[name] for name in SHOWN}
     if as_json:

@@ -38,6 +38,11 @@ def write_report(store: Store, layout: Layout, run_id: str | None = None, most: 
     return uri
 
 
+def is_training(store: Store, layout: Layout, run_id: str) -> bool:
+    """Whether a run is a training, whose page is another."""
+    return store.stat(layout.training(run_id, "training.json")) is not None
+
+
 def _page(found: Facts) -> str:
     drawn = [histogram(name, found.column(name), powers) for name, powers in DRAWN.items()]
     return rendered(

@@ -39,6 +39,7 @@ class StyleProblem:
         """The geometric mean of the objective: each content counts by the share that is left of its own distance."""
         return (style + self.objective.settings.content_weight * content).clamp_min(TINY).log().mean().exp()
 
+    @torch.no_grad()
     def validate(self, network: Network) -> tuple[float, float, float] | None:
         if not self.validation:
             return None
@@ -46,12 +47,12 @@ class StyleProblem:
         content, style = (torch.cat(each) for each in zip(*found, strict=True))
         return float(self.total(content, style)), float(content.mean()), float(style.mean())
 
+    @torch.no_grad()
     def untouched(self) -> float | None:
         """The style loss of the validation's contents as they are, the mean."""
         if not self.validation:
             return None
-        with torch.no_grad():
-            losses = [self.objective.against(contents.x)(contents.x)[1] for contents in self._kept]
+        losses = [self.objective.against(contents.x)(contents.x)[1] for contents in self._kept]
         return float(torch.cat(losses).mean())
 
     @cached_property

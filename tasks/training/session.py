@@ -260,8 +260,8 @@ def _published(prepared: Prepared, state: State, why: Any) -> TrainingEnd:
             f"{error} was written by another training meanwhile; "
             f"its checkpoint is kept: give that network another name and resume {record.run_id}."
         ) from error
-    rows = [{"schema_version": schema.SCHEMA_VERSION, "run_id": record.run_id, **_row(r)} for r in state.records]
-    store.replace(prepared.uri(CURVES), parquet_bytes(schema.table_of(rows, schema.TRAINING)))
+    table = schema.table_of(rows_of(record.run_id, state), schema.TRAINING)
+    store.replace(prepared.uri(CURVES), parquet_bytes(table))
     end = TrainingEnd(
         run_id=record.run_id,
         why=why,
@@ -280,8 +280,13 @@ def _published(prepared: Prepared, state: State, why: Any) -> TrainingEnd:
     return end
 
 
-def _row(record: Record) -> dict[str, Any]:
-    return {name: None if value != value else value for name, value in asdict(record).items()}
+def rows_of(run_id: str, state: State) -> list[dict[str, Any]]:
+    """The curves of a state; null where nothing was validated."""
+    return [
+        {"schema_version": schema.SCHEMA_VERSION, "run_id": run_id}
+        | {name: None if value != value else value for name, value in asdict(record).items()}
+        for record in state.records
+    ]
 
 
 WHY = {

@@ -26,6 +26,7 @@ class Lift:
     def total(self, content, style):
         return (style + 0.01 * content).mean()
 
+    @torch.no_grad()
     def validate(self, network):
         content, style = self._losses(network, torch.rand(4, FRAMES, BINS, generator=torch.Generator().manual_seed(9)))
         found = self.validation(float(style.mean()))
