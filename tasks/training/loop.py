@@ -2,9 +2,10 @@
 
 | trouble | guard |
 |---|---|
-| a loss or gradient that is not finite | back to the last good state at a third of the rate; a fourth time fails |
+| a loss or gradient that is not finite, or none | back to the last good state at a third of the rate; a fourth fails |
 | exploding gradients | clipped to a norm of CLIP; the norm as it was is recorded |
 | over-fitting | the weights' running mean is validated, the best kept; the end comes after `patience` worse ones |
+| worse than nothing | the untrained network is validated first, and only what does better is ever the best |
 | no end | budgets in steps and in seconds of training, over all processes |
 """
 
@@ -102,6 +103,8 @@ def train(problem: Problem, state: State, budget: Budget) -> Generator[Step, boo
     Returns the state and why it ended: `steps`, `seconds`, `early` or `stopped`. Raises PairError (diverged) when it
     has come back to good states MOST_RESTORES times.
     """
+    if not state.step and (found_first := problem.validate(state.network)):
+        state.best_total = found_first[0]
     good, clock, before = state.to_bytes(), time.perf_counter(), state.seconds
     while not (why := _ended(state, budget)):
         rate = state.learning_rate * min(1.0, (state.step + 1) / WARM_UP)
@@ -140,14 +143,14 @@ def _ended(state: State, budget: Budget) -> str:
 
 
 def _step(problem: Problem, state: State, generator: torch.Generator) -> tuple[float, float, float, float] | None:
-    """One step of the optimiser: total, content, style, gradient norm; no step, and None, where not all is finite."""
+    """One step of the optimiser: total, content, style, gradient norm; no step, and None, where it has diverged."""
     content, style = problem.losses(state.network, generator)
     total = problem.total(content, style)
     state.optimiser.zero_grad()
     total.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), CLIP)
     told: list[float] = torch.stack([x.detach().double() for x in (total, content.mean(), style.mean(), norm)]).tolist()
-    if not all(map(math.isfinite, told)):
+    if not all(map(math.isfinite, told)) or not told[3]:  # no gradient at all: every bin is at its bound
         return None
     state.optimiser.step()
     # At first over few steps: the mean should not remember where the network began.
@@ -185,7 +188,7 @@ def _restored(good: bytes, lost: State) -> State:
     if restores > MOST_RESTORES:
         raise PairError(
             Reason.DIVERGED,
-            f"the training's losses were not finite at step {lost.step}, and {MOST_RESTORES} times before, each with a "
+            f"the training diverged at step {lost.step}, and {MOST_RESTORES} times before, each with a "
             f"third of the learning rate, now {lost.learning_rate:.2g}; try a smaller --learning-rate, or fewer blocks",
         )
     state = State.from_bytes(good, next(lost.network.parameters()).device)

@@ -230,6 +230,12 @@ def carry_out(
 
 def _published(prepared: Prepared, state: State, why: Any) -> TrainingEnd:
     store, record, job = prepared.store, prepared.record, prepared.job
+    if not state.best_step:
+        raise PairError(
+            Reason.DIVERGED,
+            f"after {state.step:,} steps no network did better than none on the sources "
+            "that are kept for validation; try a smaller --learning-rate, or more steps",
+        )
     best = next((r for r in reversed(state.records) if r.step == state.best_step), state.records[-1])
     late = state.records[-prepared.budget.every :]
     losses = {

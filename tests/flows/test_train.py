@@ -151,7 +151,7 @@ def test_killed_three_times_at_random_and_resumed_it_ends_with_the_losses_of_an_
 
 
 def test_killed_once_and_resumed_it_ends_with_the_losses_of_an_unbroken_one(desk):
-    steps = ("--budget-steps", 300)
+    steps = ("--budget-steps", 200)
     process = desk.start("train", "style.wav", "--corpus", "corpus", *SMALL, *steps)
     killed(desk, process, random.Random(0))
     resumed = desk.ask("train", "--resume", training_of(desk).name, "--json")

@@ -81,7 +81,7 @@ def test_three_faults_are_survived():
 
 def test_a_rate_that_is_far_too_high_is_survived_or_told_and_never_ends_in_weights_that_are_not_finite():
     found = state(learning_rate=1e30)
-    with pytest.raises(PairError, match="not finite"):
+    with pytest.raises(PairError, match="diverged"):
         trained(train(Lift(), found, Budget(200, every=10)))
 
 
@@ -104,8 +104,8 @@ def test_over_fitting_ends_early_and_the_best_weights_are_kept():
     seen = []
 
     def worse_from_the_third_on(loss):
-        seen.append(loss)
-        return loss if len(seen) <= 3 else seen[2] + len(seen)
+        seen.append(loss)  # the first is of the untrained network
+        return loss if len(seen) <= 4 else seen[3] + len(seen)
 
     found, why, _ = trained(train(Lift(worse_from_the_third_on), state(), Budget(1_000, every=10, patience=4)))
     assert why == "early"
@@ -152,3 +152,24 @@ def test_states_that_are_much_worse_than_where_it_began_are_not_gone_back_to():
 
     _, _, steps = trained(train(Worsening(), state(learning_rate=1e-6), Budget(60, every=10)))
     assert [step.record.step for step in steps if step.good] == [10, 20]
+
+
+def test_only_what_does_better_than_no_training_is_the_best():
+    first = []
+
+    def worse_than_at_first(loss):
+        first.append(loss)
+        return first[0] + len(first) - 1
+
+    found, why, _ = trained(train(Lift(worse_than_at_first), state(), Budget(100, every=10, patience=2)))
+    assert (why, found.best_step, found.step) == ("early", 0, 20)
+    assert all(torch.equal(value, state().network.state_dict()[name]) for name, value in found.best.items())
+
+
+def test_a_network_that_hears_of_its_loss_no_more_counts_as_diverged():
+    class Dead(Lift):
+        def total(self, content, style):
+            return super().total(content, style) * (0.0 if self.steps > 5 else 1.0)
+
+    with pytest.raises(PairError, match="diverged"):
+        trained(train(Dead(), state(), Budget(40, every=10)))

@@ -11,6 +11,7 @@ from tasks.records.reasons import PairError, UsageError
 from tasks.records.run import Options
 from tasks.store import open_store
 from tasks.training.header import header_of
+from tasks.training.problem import StyleProblem
 from tasks.training.session import Share, advice, carry_out, learning_curve, prepare, resume
 from tests.tasks.training.conftest import SMALL, write
 
@@ -176,3 +177,12 @@ def test_what_was_asked_is_kept_with_the_training(job, folder):
     told = json.loads((folder / "root" / "training" / prepared.record.run_id / "training.json").read_text())
     assert told["job"]["training"]["network_width"] == 16
     assert open_store(f"file://{folder}/root").stat(prepared.uri("training.json"))
+
+
+def test_a_network_that_does_worse_than_none_is_not_written(job, folder, monkeypatch):
+    monkeypatch.setattr(
+        StyleProblem, "validate", lambda self, network: (float(network.direct.detach().abs().sum()), 0.0, 0.0)
+    )
+    with pytest.raises(PairError, match="no network did better than none"):
+        done(prepare(job(budget_steps=10)))
+    assert not (folder / "root" / "models").exists()

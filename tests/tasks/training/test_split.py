@@ -1,6 +1,7 @@
 import random
 
 from hypothesis import given
+from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
 from tasks.training.split import HANDFUL, share_of, split
@@ -9,6 +10,7 @@ DIGESTS = st.lists(st.text("0123456789abcdef", min_size=8, max_size=8), min_size
 SEEDS = st.integers(0, 2**31)
 
 
+@given_settings(deadline=None)
 @given(DIGESTS, SEEDS)
 def test_no_source_nor_a_copy_of_it_under_another_name_is_on_both_sides(digests, seed):
     found = split([*digests, *digests[::-1]], seed)  # every file a second time, elsewhere in the corpus
@@ -17,6 +19,7 @@ def test_no_source_nor_a_copy_of_it_under_another_name_is_on_both_sides(digests,
     assert len(found.training) + len(found.validation) == len(set(digests))
 
 
+@given_settings(deadline=None)
 @given(DIGESTS, SEEDS)
 def test_copies_and_the_order_of_a_corpus_change_nothing(digests, seed):
     copies = [*digests, *digests]
@@ -24,6 +27,7 @@ def test_copies_and_the_order_of_a_corpus_change_nothing(digests, seed):
     assert split(copies, seed) == split(digests, seed)
 
 
+@given_settings(deadline=None)
 @given(DIGESTS, SEEDS)
 def test_there_is_a_handful_for_validation_or_none_and_a_reason(digests, seed):
     found = split(digests, seed)
@@ -47,6 +51,7 @@ def test_a_refusal_says_why_and_what_would_help():
     assert split([f"{n:064x}" for n in range(15)], 0).refusal == ""
 
 
+@given_settings(deadline=None)
 @given(DIGESTS, SEEDS)
 def test_shares_of_the_training_sources_are_nested(digests, seed):
     training = split(digests, seed).training
