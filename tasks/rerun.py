@@ -214,7 +214,8 @@ def _may_help(pair: Pair, row: Mapping[str, Any]) -> bool:
         return False
     if row["code_version"] != code_version() or _is_another(pair, row):
         return True
-    return bool(pair.params and pair.params.weights_uri and row["reason"] in OF_WEIGHTS)
+    by_network = pair.method == "feedforward"  # which may have been trained meanwhile
+    return bool(pair.params and (pair.params.weights_uri or by_network) and row["reason"] in OF_WEIGHTS)
 
 
 def _is_another(pair: Pair, row: Mapping[str, Any]) -> bool:

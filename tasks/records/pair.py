@@ -91,7 +91,7 @@ class Pair:
                     "inputs": inputs,
                     "method": self.method,
                     "model_sha256": model_sha256,
-                    "params": params.model_dump(mode="json", exclude={"method", "network"}),
+                    "params": params.model_dump(mode="json", exclude=_told_otherwise(self.method)),
                 }
             )
         )
@@ -115,6 +115,12 @@ class Pair:
             return None
         inputs = [{**i._part(), "uri": i.uri, "etag": i.etag} for i in self.inputs]
         return self._identity(inputs, model_sha256, self.params)
+
+
+def _told_otherwise(method: str) -> set[str]:
+    """Parameters that have a place of their own in an identity, and those that a method does not read."""
+    unread = {"feedforward_phase_iterations", "feedforward_refine_evaluations"} if method == "optimise" else set()
+    return {"method", "network"} | unread
 
 
 def plan_key_of_row(row: Mapping[str, Any]) -> str | None:

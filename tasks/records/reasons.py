@@ -79,7 +79,9 @@ POLICIES: dict[Reason, Policy] = {
         "choose a slice (content_start, content_seconds) or `gramophone rerun {run} --set max_seconds=N`",
     ),
     Reason.CHECKPOINT_INVALID: Policy(
-        _PERMANENT, _FREE, "mend the file of weights or its digest, then `gramophone rerun {run}`"
+        _PERMANENT,
+        _FREE,
+        "mend the file of weights or its digest, or train the style's network, then `gramophone rerun {run}`",
     ),
     Reason.DIVERGED: Policy(_PERMANENT, _COUNTED, "`gramophone rerun {run} --reason diverged --set optimiser=adam`"),
     Reason.OOM: Policy(

@@ -9,15 +9,17 @@ import soundfile
 import torch
 from safetensors.torch import save
 
-from tasks import networks, single
+from tasks import attempts, networks, single
 from tasks.clips import synthesise
 from tasks.layout import Layout
+from tasks.lineage import code_version
 from tasks.networks import find_network, publish
 from tasks.overrides import checked, resolve
 from tasks.records.pair import Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError, Reason
 from tasks.records.run import Job
+from tasks.rerun import _may_help
 from tasks.store import AlreadyExists, open_store
 from tasks.submit import prepare_nightly
 from tasks.training.header import header_of, text_of
@@ -193,6 +195,9 @@ def pair(**changes):
 def test_the_digest_of_the_network_is_part_of_the_key_and_its_name_is_not():
     assert pair().key() != replace(pair(), model_sha256="bb").key()
     assert pair().key() == pair(network="other").key()
+    optimised = [replace(pair(feedforward_refine_evaluations=n), method="optimise") for n in (0, 8)]
+    assert optimised[0].key() == optimised[1].key() != pair().key()
+    assert pair().key() != pair(feedforward_refine_evaluations=8).key()
     assert pair().plan_key() is None  # nobody has looked for the network yet
 
 
@@ -218,3 +223,10 @@ def test_a_method_that_nobody_knows_is_a_fault_that_names_those_that_are_known(f
     pd.DataFrame(rows).to_parquet(folder / "m.parquet")
     [one] = prepare_nightly(Job(manifest=f"{folder}/m.parquet", root=f"{folder}/r")).plan.pairs
     assert re.search("use optimise or feedforward", one.error().message)
+
+
+def test_a_rerun_looks_again_whether_the_network_has_been_trained():
+    for method, again in (("feedforward", True), ("optimise", False)):
+        one = replace(pair(), method=method)
+        row = attempts.failed(one, PairError(Reason.CHECKPOINT_INVALID, "no")).values | {"code_version": code_version()}
+        assert _may_help(one, row) == again
