@@ -138,13 +138,13 @@ def _carried_out(prepared: Any, steps: int, as_json: bool) -> int:
 
 
 def _learning_curve(prepared: Any, steps: int, as_json: bool) -> int:
-    from tasks.training import session
+    from tasks.training.learning_curve import advice, learning_curve
 
     curve = []
-    for point in session.learning_curve(prepared, steps):
+    for point in learning_curve(prepared, steps):
         curve.append(point)
         show.say(f"{point.sources} sources: validation loss {point.validation_total:.4f}")
-    told = session.advice(curve)
+    told = advice(curve)
     if as_json:
         show.as_json({"curve": [vars(point) for point in curve], "advice": told})
         return 0

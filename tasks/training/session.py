@@ -6,8 +6,8 @@ training/<run_id>/curves.parquet, end.json  at the end, after the network
 """
 
 import platform
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -30,9 +30,9 @@ from tasks.store.probe import probe
 from tasks.stylise.inputs import Reader, at_working_level, settings_of
 from tasks.training import loop
 from tasks.training.augment import NOTHING, Augmentation
-from tasks.training.corpus import Corpus, contents_of, read_corpus
+from tasks.training.corpus import Corpus, Source, contents_of, read_corpus
 from tasks.training.problem import StyleProblem
-from tasks.training.split import Split, share_of, split
+from tasks.training.split import Split, split
 from tasks.training.state import Record, State, with_weights
 from tasks.transfer.buckets import minimum_samples
 from tasks.transfer.feedforward import Architecture, Network
@@ -42,7 +42,6 @@ from tasks.withdrawn import read_withdrawn
 from tasks.worker import devices
 
 CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.parquet"
-SHARES = (0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -152,15 +151,15 @@ def _read(record: TrainingRecord, checkpoint: bytes | None) -> Prepared:
     sound, _ = at_working_level(torch.from_numpy(clip.samples), settings.sample_rate)
     problem = StyleProblem(
         Objective.of(sound, settings, device),
-        _sources(corpus, sides.training),
-        _sources(corpus, sides.validation),
+        sources_of(corpus, sides.training),
+        sources_of(corpus, sides.validation),
         Augmentation() if told.augment else NOTHING,
         max(told.crop_frames, 2 * max(settings.widths)),
         told.batch_items,
         round(params.segment_seconds * settings.sample_rate),
         device,
     )
-    state = State.from_bytes(checkpoint, device) if checkpoint else _begun(settings, job, device)
+    state = State.from_bytes(checkpoint, device) if checkpoint else begun(settings, job, device)
     return Prepared(record, settings, corpus, sides, problem, state)
 
 
@@ -179,13 +178,13 @@ def _with_digests(record: TrainingRecord, style_sha256: str, corpus: Corpus) -> 
     return record.model_copy(update=found)
 
 
-def _begun(settings: Settings, job: TrainingJob, device: torch.device) -> State:
+def begun(settings: Settings, job: TrainingJob, device: torch.device) -> State:
     told = job.training
     shape = Architecture(settings.n_fft // 2 + 1, told.network_width, told.network_blocks)
     return State(Network(shape, job.parameters.seed).to(device), told.learning_rate)
 
 
-def _sources(corpus: Corpus, digests: tuple[str, ...]) -> Any:
+def sources_of(corpus: Corpus, digests: tuple[str, ...]) -> list[Source]:
     by_digest = {source.sha256: source for source in corpus.sources}
     return [by_digest[digest] for digest in digests]
 
@@ -312,53 +311,3 @@ def _message(state: State, why: str, losses: dict[str, float | None], sides: Spl
         f"{told}, {kept}: on {len(sides.validation)} sources that it never saw the style loss is {after:.4f}, "
         f"{after / before:.2f} of the untouched {before:.4f}"
     )
-
-
-# --- would more sources help? ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Share:
-    """A training on a share of the sources: losses in the end, training's and validation's."""
-
-    share: float
-    sources: int
-    training_total: float
-    validation_total: float
-
-
-def learning_curve(prepared: Prepared, steps: int) -> Iterator[Share]:
-    """Trainings of `steps` steps on 25, 50 and 100 % of the training sources, validated alike; nothing is written.
-
-    Raises UsageError where there is no validation.
-    """
-    if prepared.split.refusal:
-        raise UsageError(prepared.split.refusal)
-    for share in SHARES:
-        digests = share_of(prepared.split.training, share)
-        problem = replace(prepared.problem, training=_sources(prepared.corpus, digests))
-        state = _begun(prepared.settings, prepared.job, prepared.problem.device)
-        budget = replace(prepared.budget, steps=steps, seconds=0.0, patience=steps)
-        work = loop.train(problem, state, budget)
-        while True:
-            try:
-                next(work)
-            except StopIteration as end:
-                state = end.value[0]
-                break
-        late = state.records[-budget.every :]
-        yield Share(share, len(digests), sum(r.total for r in late) / len(late), state.best_total)
-
-
-def advice(curve: list[Share]) -> str:
-    """Whether more sources would help, from what the second half of them brought."""
-    half, whole = curve[-2].validation_total, curve[-1].validation_total
-    gap = whole / max(curve[-1].training_total, 1e-9)
-    gained = f"twice the sources took the validation loss from {half:.4f} to {whole:.4f}"
-    if whole < 0.95 * half:
-        return f"{gained}: more sources would help"
-    if gap > 1.25:
-        return (
-            f"{gained}, but it stays {gap:.2f} times the training's: other sources would help, more like these hardly"
-        )
-    return f"{gained}: more would hardly help; a longer training or a wider network may"

@@ -11,8 +11,9 @@ from tasks.records.reasons import PairError, UsageError
 from tasks.records.run import Options
 from tasks.store import open_store
 from tasks.training.header import header_of
+from tasks.training.learning_curve import learning_curve
 from tasks.training.problem import StyleProblem
-from tasks.training.session import Share, advice, carry_out, learning_curve, prepare, resume
+from tasks.training.session import carry_out, prepare, resume
 from tests.tasks.training.conftest import SMALL, write
 
 
@@ -137,21 +138,6 @@ def test_inputs_come_from_the_allowed_places_alone(job, folder):
     closed = job().model_copy(update={"options": Options(allow_defaults=False)})
     with pytest.raises(PairError, match="outside the places"):
         prepare(closed)
-
-
-def test_a_learning_curve_has_nested_shares_validated_alike_and_an_advice(job):
-    curve = list(learning_curve(prepare(job()), 10))
-    assert [(point.share, point.sources) for point in curve] == [(0.25, 3), (0.5, 6), (1.0, 11)]
-    assert all(point.validation_total > 0 for point in curve)
-
-
-def test_the_advice_follows_the_curve():
-    def curve(half, whole, training):
-        return [Share(0.25, 3, 1.0, 1.0), Share(0.5, 6, 1.0, half), Share(1.0, 11, training, whole)]
-
-    assert "more sources would help" in advice(curve(0.5, 0.3, 0.2))
-    assert "more like these hardly" in advice(curve(0.5, 0.5, 0.2))
-    assert "longer training" in advice(curve(0.5, 0.5, 0.5))
 
 
 def test_features_that_are_not_trained_for_are_refused(job):
