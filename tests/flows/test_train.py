@@ -131,9 +131,10 @@ def training_of_when_there(desk, process):
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_three_times_at_random_and_resumed_it_ends_with_the_losses_of_an_unbroken_one(desk, seed):
-    steps = ("--budget-steps", 600)
+    steps = ("--budget-steps", 250)
     process = desk.start("train", "style.wav", "--corpus", "corpus", *SMALL, *steps)
     for _ in range(3):
         killed(desk, process, random.Random(seed))
