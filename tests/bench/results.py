@@ -23,6 +23,7 @@ SECTIONS: dict[str, tuple[str, list[str]]] = {
     "bench_ablation": ("What each default is worth", ["bench_ablation"]),
     "bench_strength": ("What a strength closes of the distance", ["bench_strength"]),
     "bench_page": ("The page of a run in a browser", ["bench_page"]),
+    "bench_feedforward": ("A network for one style against the optimiser", ["bench_feedforward"]),
     "seams": ("Seams of a whole track", ["bench_tracks", "seams"]),
     "styles": ("What represents a long style", ["bench_tracks", "styles"]),
     "memory": ("Memory of a ten-minute track", ["bench_tracks", "memory"]),
