@@ -7,7 +7,8 @@ already is not trained in anew.
 
 Measured so on one thread of a machine that was shared (a third of a core: 1,200 steps in 1,547 s), style forest/forest,
 30 sources and 5 for validation: on the eight contents 0.12 of the untouched style loss is left (0.03 to 0.21; 0.09 of
-the mean) for 0.21 CPU seconds, and 0.034 with 8 refine evaluations for 0.90; the optimiser takes 11 to 12.
+the mean) for 0.21 CPU seconds, and 0.034 with 8 refine evaluations for 0.90; the optimiser takes 9 to 11
+(three contents) and leaves 0.0005 to 0.003.
 
     python -m tests.bench.bench_feedforward --seconds 1200 --threads 2 --root /tmp/feedforward
 """
