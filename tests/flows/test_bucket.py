@@ -3,6 +3,7 @@
 import io
 import os
 import secrets
+import signal
 
 import pandas as pd
 import pytest
@@ -13,6 +14,8 @@ from tasks.layout import Layout
 from tasks.standing import standing
 from tasks.store import join, open_store
 from tasks.verify import verify
+from tests.browser import NEEDED
+from tests.flows.test_page import opened
 from tests.suite import S3_IS_OURS, kept_by_prefect
 
 
@@ -78,6 +81,34 @@ def test_every_row_names_the_version_of_its_inputs_and_its_audio_is_whole(night,
     for row in pairs.itertuples():
         assert all(len(given["etag"]) >= 32 for given in row.inputs)
         assert row.audio_uri.startswith(f"{root}/audio/night=2026-11-24/")
+
+
+@NEEDED
+def test_the_page_of_a_bucket_plays_its_three_sounds_on_this_machine(night, root, desk, chromium):
+    """The bucket is private: what the browser hears has come through `gramophone listen`."""
+    assert night["rerun"].code == 0
+    server = desk.start("listen", "--latest", "--root", root, "--no-open")
+    tab = chromium.new_page()
+    asked = []
+    tab.on("request", lambda request: asked.append(request.url))
+    try:
+        address = server.stdout.readline().strip()
+        tab.goto(address)
+        assert tab.locator(".verdict").inner_text() == "3 of 3 pairs done, 2 of them before"
+        for name in ("p0", "p2"):
+            opened(tab, name)
+            for key, source in (("1", "content"), ("2", "style"), ("3", "result")):
+                tab.keyboard.press(key)
+                if not tab.evaluate("gramophone.player.playing"):  # a second of sound has an end
+                    tab.keyboard.press("Space")
+                tab.wait_for_function(f"() => gramophone.player.audios.{source}.played.length > 0")
+    finally:
+        tab.close()
+        server.send_signal(signal.SIGINT)
+        out, err = server.communicate(timeout=60)
+    assert (server.returncode, err) == (0, "Ctrl-C ends it\n"), out
+    host = address.split("/")[2]
+    assert {url.split("/")[2] for url in asked if not url.startswith("data:")} == {host}
 
 
 def test_pandas_reads_the_results_with_nothing_of_ours(night, root):

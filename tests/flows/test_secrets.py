@@ -37,9 +37,7 @@ PLANTED = {
     )
 }
 AUTH = f"admin:{PLANTED['auth']}"
-LOGGERS = (
-    "botocore,aiobotocore,s3fs,fsspec,aiohttp,urllib3,openlineage"  # not those by which Prefect sends logs
-)
+LOGGERS = "botocore,aiobotocore,s3fs,fsspec,aiohttp,urllib3,openlineage"  # not those by which Prefect sends logs
 KEPT_BY_PREFECT = HOME / "results-of-prefect"
 
 

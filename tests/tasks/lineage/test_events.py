@@ -118,6 +118,7 @@ def test_a_backend_at_fault_is_told_without_its_password_or_key_and_the_events_a
     assert "canary" not in "".join(traceback.format_exception(told.value)) + caplog.text
     assert len(night.store.read(night.layout.lineage("2026-01-01", "r1")).data.splitlines()) == 4
 
+
 def test_a_run_is_dated_where_its_night_is(night):
     run = night.run.model_copy(update={"night": "2026-07-01", "options": Options(timezone="Europe/Berlin")})
     uri = write_events(night.store, night.layout, run, read_end(night.store, night.layout, "r1"))
