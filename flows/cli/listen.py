@@ -104,6 +104,7 @@ def _serve(path: str, app: Any, port: int, show: bool) -> None:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind(("127.0.0.1", port))
+            bound.listen()  # who reads the address may ask at once
         except OSError as error:
             raise UsageError(f"port {port} of 127.0.0.1 cannot be had ({error.strerror}); leave out --port.") from error
         url = f"http://127.0.0.1:{bound.getsockname()[1]}{path}"

@@ -145,7 +145,7 @@ def test_a_run_that_is_killed_when_it_has_committed_is_brought_to_its_end_exactl
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(7200)
+@pytest.mark.timeout(14_400)
 @pytest.mark.parametrize("probing", [False, True], ids=["of its own", "of the probe"])
 def test_a_run_that_is_killed_at_any_request_is_brought_to_its_end_exactly(desk, prefix, s3_address, probing):
     part = "probe" if probing else "run"
