@@ -15,6 +15,7 @@ from flows import session
 from flows.board import KEY, PROGRESS_EVERY_SECONDS
 from tasks.records.reasons import REFUSALS
 from tasks.records.training import TrainingJob
+from tasks.records.words import at_root
 from tasks.training.session import carry_out, prepare
 
 
@@ -36,7 +37,7 @@ def train(job: TrainingJob) -> State[Any]:
         except REFUSALS as error:
             return Failed(message=str(error))
     if end is None:
-        again = f"gramophone train --resume {prepared.record.run_id} --root {prepared.job.root}"
+        again = f"gramophone train --resume {prepared.record.run_id} {at_root(prepared.job.root)}"
         return Failed(message=f"stopped; go on with `{again}`")
     with suppress(Exception):
         create_markdown_artifact(f"**{end.message}**\n\n- network: `{end.network_uri}`", KEY + "network")

@@ -10,6 +10,7 @@ from safetensors.torch import load, save
 
 from tasks.layout import Layout
 from tasks.records.reasons import PairError, Reason
+from tasks.records.words import at_root
 from tasks.roots import shown
 from tasks.store import AlreadyExists, open_store
 from tasks.training.header import header_of, text_of
@@ -51,7 +52,7 @@ def find_network(root: str, style_sha256: str, name: str, style_uri: str) -> Tra
         raise PairError(
             Reason.CHECKPOINT_INVALID,
             f"{what} the style {shown(style_uri)} below {folder}; train one: "
-            f"`gramophone train {style_uri} --corpus MANIFEST_OR_DIR --root {root}{f' --name {name}' if name else ''}`",
+            f"`gramophone train {style_uri} --corpus MANIFEST_OR_DIR {at_root(root)}{f' --name {name}' if name else ''}`",
         )
     _, uri, etag = max(named)
     with _one_at_a_time:

@@ -18,6 +18,7 @@ from tasks.lineage.trace import DIGEST, digests_like
 from tasks.lineage.uses import made_from, uses
 from tasks.records.reasons import UsageError
 from tasks.records.tombstone import Tombstone
+from tasks.records.words import at_root
 from tasks.report import write_report
 from tasks.report.write import PAGE
 from tasks.results import read_record, read_results, read_runs
@@ -71,7 +72,7 @@ def bury(store: Store, layout: Layout, found: Withdrawal, reason: str = "") -> T
         sha256=tuple(sorted(found.digests)),
         withdrawn_at=datetime.now(UTC),
         host=platform.node(),
-        command=f"gramophone withdraw --input {quote(found.named)} --root {quote(layout.root)}",
+        command=f"gramophone withdraw --input {quote(found.named)} {at_root(layout.root)}",
         outputs=found.outputs["audio_uri"].nunique(),
         reason=reason,
     )

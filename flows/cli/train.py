@@ -12,6 +12,7 @@ from flows.config import settle, validation_message
 from tasks.records.reasons import UsageError
 from tasks.records.run import Options
 from tasks.records.training import TrainingJob, TrainingOptions
+from tasks.records.words import at_root
 
 USED = ("device", "threads", "timeout_seconds", "max_input_mb", "max_channels", "allow", "allow_defaults")
 training_options = field_options(dict(TrainingOptions.model_fields))
@@ -125,15 +126,15 @@ def _carried_out(prepared: Any, steps: int, as_json: bool) -> int:
                     validated = f", validation {record.validation_total:.4f}"
                 meter.advance(1, f"loss {record.total:.4f}{validated}")
     except KeyboardInterrupt:
-        show.say(f"\nits last checkpoint is kept; go on with `gramophone train --resume {run_id} --root {root}`")
+        show.say(f"\nits last checkpoint is kept; go on with `gramophone train --resume {run_id} {at_root(root)}`")
         raise
     if as_json:
         show.as_json(ended.model_dump(mode="json"))
         return 0
     click.echo(f"training {run_id}: {ended.message}")
     click.echo(f"network: {ended.network_uri}")
-    click.echo(f"curves:  {ended.curves_uri}; drawn by `gramophone report {run_id} --root {root}`")
-    click.echo(f"next:    gramophone run MANIFEST --method feedforward --root {root}")
+    click.echo(f"curves:  {ended.curves_uri}; drawn by `gramophone report {run_id} {at_root(root)}`")
+    click.echo(f"next:    gramophone run MANIFEST --method feedforward {at_root(root)}")
     return 0
 
 

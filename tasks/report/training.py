@@ -2,15 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from importlib.resources import files
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tasks.layout import Layout
 from tasks.records import schema
 from tasks.records.reasons import UsageError
 from tasks.records.training import TrainingEnd, TrainingRecord
+from tasks.report.rendering import template_of, text_of
 from tasks.results import read_record, read_table
 from tasks.store import Store
 from tasks.training.session import CHECKPOINT, CURVES, rows_of
@@ -42,11 +41,7 @@ def write_training_report(store: Store, layout: Layout, run_id: str) -> str:
         raise UsageError(f"no training {run_id} below {layout.trainings()}.")
     end = read_record(store, layout.training(run_id, "end.json"), TrainingEnd)
     frame = _curves(store, layout, run_id)
-    environment = Environment(
-        loader=PackageLoader("tasks.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    page = environment.get_template("training.html.j2").render(
+    page = template_of("tasks.report", "training.html.j2").render(
         record=record,
         end=end,
         drawing=drawing(frame),
@@ -54,7 +49,7 @@ def write_training_report(store: Store, layout: Layout, run_id: str) -> str:
         height=HEIGHT,
         restores=int(frame["restores"].iloc[-1]),
         clipped=float((frame["gradient_norm"] > 1).mean()),
-        style=(files("tasks.report") / "page.css").read_text(),
+        style=text_of("tasks.report", "page.css"),
     )
     uri = layout.training(run_id, "report.html")
     store.replace(uri, page.encode())
@@ -83,7 +78,6 @@ def drawing(frame: pd.DataFrame) -> Drawing:
 
 
 def _height(loss: float, low: float, high: float) -> float:
-
     return HEIGHT * (1 - math.log(loss / low) / math.log(high / low)) if high > low else HEIGHT / 2
 
 

@@ -23,6 +23,7 @@ from tasks.records.pair import Input
 from tasks.records.reasons import OutOfReach, PairError, Reason, UsageError
 from tasks.records.run import new_run_id
 from tasks.records.training import TrainingEnd, TrainingJob, TrainingRecord
+from tasks.records.words import at_root
 from tasks.results import parquet_bytes, read_record
 from tasks.roots import Roots, place, shown
 from tasks.store import AlreadyExists, Store, open_store
@@ -114,7 +115,7 @@ def resume(root: str, run_id: str) -> Prepared:
     if record is None:
         raise UsageError(f"no training {run_id} below {layout.trainings()}.")
     if read_record(store, layout.training(run_id, "end.json"), TrainingEnd) is not None:
-        raise UsageError(f"training {run_id} has ended; `gramophone report {run_id} --root {root}` shows it.")
+        raise UsageError(f"training {run_id} has ended; `gramophone report {run_id} {at_root(root)}` shows it.")
     uri = layout.training(run_id, CHECKPOINT)
     data = store.read(uri).data if store.stat(uri) else None
     try:

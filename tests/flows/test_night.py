@@ -185,7 +185,7 @@ def test_the_state_in_prefect_says_what_the_exit_code_says(night):
 
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs()
-    states = {(run.state.type.value, run.state.message.split(". Next: ")[0]) for run in runs}
+    states = {(run.state.type.value, (run.state.message or "").split(". Next: ")[0]) for run in runs}
     assert ("FAILED", night["run"].json["message"]) in states
     assert ("COMPLETED", night["again"].json["message"]) in states
     names = {run.name for run in runs}

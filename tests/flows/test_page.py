@@ -55,8 +55,8 @@ def opened(page, name):
 
 def playing(page, source):
     """Wait until a source is heard: the position moves."""
-    page.wait_for_function(f"{CURRENT} === '{source}' && !gramophone.player.audios['{source}'].paused")
-    page.wait_for_function(f"(then => () => {POSITION} > then)({page.evaluate(POSITION)})")
+    page.wait_for_function(f"() => {CURRENT} === '{source}' && !gramophone.player.audios['{source}'].paused")
+    page.wait_for_function(f"() => {POSITION} > {page.evaluate(POSITION)}")
 
 
 def test_the_verdict_and_what_to_do_are_what_one_sees_first(page, night):

@@ -25,5 +25,6 @@ def faults(how):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc alone is told to keep what is freed")
 def test_freed_megabytes_are_used_again_and_not_cleared_by_the_kernel_each_time():
-    # 50 times 24 MiB are 300 000 pages; kept, they are touched for the first time once.
-    assert faults("set up") < 0.2 * faults("as it comes")
+    # 50 times 24 MiB are 300 000 pages; kept, they are touched for the first time once: 6 144, and what Python takes.
+    # As it comes it is 200 000, but where the heap happens to lie so that nothing is given back.
+    assert faults("set up") < 20_000
