@@ -49,10 +49,11 @@ def find_network(root: str, style_sha256: str, name: str, style_uri: str) -> Tra
     named = [one for one in found if one[1] == layout.model(style_sha256, name)] if name else found
     if not named:
         what = f"no network {name!r} of" if found else "no network of"
+        named_so = f" --name {name}" if name else ""
         raise PairError(
             Reason.CHECKPOINT_INVALID,
             f"{what} the style {shown(style_uri)} below {folder}; train one: "
-            f"`gramophone train {style_uri} --corpus MANIFEST_OR_DIR {at_root(root)}{f' --name {name}' if name else ''}`",
+            f"`gramophone train {style_uri} --corpus MANIFEST_OR_DIR{named_so} {at_root(root)}`",
         )
     _, uri, etag = max(named)
     with _one_at_a_time:

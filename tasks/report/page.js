@@ -239,7 +239,7 @@ const gramophone = (() => {
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input[type=search], select")) return;
-    const within = event.target.matches("button, input, summary, a");
+    const within = event.target.matches("button, input:not([type=range]), summary, a");
     const keys = {
       j: () => move(1), k: () => move(-1), Escape: close,
       " ": within ? null : () => player && player.toggle(),

@@ -22,10 +22,11 @@ class Player {
     Object.assign(this, { sounds, leading, changed, failed, common, current: first, playing: false, equal: true, over: false });
     this.shift = 0;  // from the place within the current sound to the position: whole rounds of it
     this.wanted = {};  // positions that sounds were placed at
+    this.known = new Set();  // those whose length is known
     this.audios = Object.fromEntries(Object.entries(sounds).map(([name, sound]) => [name, make("audio", {
       preload: "none", src: sound.src, "data-source": name,
-      // Only now its length is known, and with it the place in it.
-      onloadedmetadata: () => { if (this.current === name && name in this.wanted) this.place(name, this.wanted[name]); changed(); },
+      // Only now its length is known, and with it the place in it: beyond its end it would be over at once.
+      onloadedmetadata: () => { this.known.add(name); this.place(name, this.wanted[name] || 0); changed(); },
       onended: () => { if (this.current === name) this.ended(); },
     })]));
     this.level(true, false);
@@ -42,14 +43,14 @@ class Player {
 
   within() { return Math.max(0, this.audios[this.current].currentTime - this.sounds[this.current].start); }
 
-  position() { return this.within() + this.shift; }
+  position() { return this.known.has(this.current) ? this.within() + this.shift : this.wanted[this.current] || 0; }
 
   // A sound at a position: in one that is shorter, so many rounds later.
   place(name, seconds) {
     const length = this.lasts(name), within = Number.isFinite(length) && length > 0 ? seconds % length : seconds;
     this.wanted[name] = seconds;
-    this.shift = this.common ? seconds - within : 0;
-    this.audios[name].currentTime = this.sounds[name].start + within;
+    if (name === this.current) this.shift = this.common ? seconds - within : 0;
+    if (this.known.has(name)) this.audios[name].currentTime = this.sounds[name].start + within;
   }
 
   // The current sound is at its end: it goes round, or stops at the beginning.

@@ -151,6 +151,7 @@ def test_killed_three_times_at_random_and_resumed_it_ends_with_the_losses_of_an_
     pd.testing.assert_frame_equal(*curves, check_exact=True)
 
 
+@pytest.mark.slow
 def test_killed_once_and_resumed_it_ends_with_the_losses_of_an_unbroken_one(desk):
     steps = ("--budget-steps", 200)
     process = desk.start("train", "style.wav", "--corpus", "corpus", *SMALL, *steps)
