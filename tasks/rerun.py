@@ -23,6 +23,7 @@ from tasks.records.parameters import Parameters
 from tasks.records.reasons import POLICIES, QUARANTINED, Reason, UsageError
 from tasks.records.run import Options, RunRecord
 from tasks.records.texts import TimeOfDay
+from tasks.records.words import pair_name
 from tasks.results import read_table, rows_of
 from tasks.roots import Roots, place
 from tasks.standing import Family, family_of, is_working, of_family
@@ -114,7 +115,7 @@ def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection
     chosen, withheld, quarantined = (left[[fate == one for fate in fates]] for one in (_CHOSEN, _WITHHELD, QUARANTINED))
     ids = set(left["pair_id"])
     named = enumerate(mended.table["pair_id"].to_pylist() if mended else ())
-    unmatched = tuple(name or f"row {row}" for row, name in named if name not in ids)
+    unmatched = tuple(pair_name(name, row) for row, name in named if name not in ids)
     if chosen.empty:
         return Selection(family, chosen, withheld, quarantined, None, unmatched)
     kept = [number for number, fate in enumerate(fates) if fate == _CHOSEN]

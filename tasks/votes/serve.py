@@ -15,7 +15,7 @@ from tasks.records.reasons import OutOfReach, PairError, Reason, UsageError
 from tasks.report.rendering import rendered, text_of
 from tasks.report.serve import Listening
 from tasks.votes.ballot import Ballot
-from tasks.votes.trials import Row, Stimulus, Trial
+from tasks.votes.trials import Stimulus, Trial, number_of
 
 MOST_BYTES = 64_000
 QUESTIONS = {
@@ -86,7 +86,7 @@ class Booth:
 
     def _known(self, session: str, trial: int, role: str) -> tuple[str, bytes]:
         row = self._trial(session, trial).row
-        number = _number_of(row, role)
+        number = number_of(row, role)
         if number is None:
             raise PairError(Reason.INPUT_MISSING, f"trial {trial} has no input {role}")
         return self.listening.input(row["run_id"], row["manifest_row"], number)
@@ -133,15 +133,10 @@ def _told(number: int, trial: Trial) -> dict[str, Any]:
     """What a page knows of a trial before it is judged: content and style, and letters."""
     known = {}
     for role in ("content", "style"):
-        sound = Stimulus("reference", "", trial.row, _number_of(trial.row, role))
+        sound = Stimulus("reference", "", trial.row, number_of(trial.row, role))
         known[role] = {"src": f"{number}/known/{role}"} | _slice(sound)
     letters = {name: {"src": f"{number}/sound/{name}"} | _slice(one) for name, one in trial.lettered().items()}
     return {"known": known, "letters": letters}
-
-
-def _number_of(row: Row, role: str) -> int | None:
-    """The first input of a role."""
-    return next((n for n, one in enumerate(row["inputs"]) if one["role"] == role), None)
 
 
 async def _body(request: Request) -> bytes | None:

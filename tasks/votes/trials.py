@@ -77,11 +77,10 @@ def mushra(frame: pd.DataFrame, aspect: Aspect, draw: Random, most: int) -> list
     trials = []
     for group in _shuffled(_groups(frame), draw)[:most]:
         row = group[0].row
-        numbers = {one["role"]: n for n, one in reversed(list(enumerate(row["inputs"])))}
         other = "style" if aspect == "content" else "content"
         hidden = [
-            Stimulus("reference", REFERENCE, row, numbers[aspect]),
-            Stimulus("anchor", f"{ANCHOR}: the {other}", row, numbers[other]),
+            Stimulus("reference", REFERENCE, row, number_of(row, aspect)),
+            Stimulus("anchor", f"{ANCHOR}: the {other}", row, number_of(row, other)),
         ]
         outputs = _shuffled(group, draw)[:MOST_OUTPUTS]
         trials.append(Trial(tuple(_shuffled([*outputs, *hidden], draw))))
@@ -137,6 +136,11 @@ def _labels(groups: Sequence[Sequence[Row]]) -> dict[int, str]:
     if by_run:
         return {id(row): ", ".join(filter(None, (told[id(row)], f"run {row['family']}"))) for row in rows}
     return told
+
+
+def number_of(row: Row, role: str) -> int | None:
+    """Which of a row's inputs is the first of a role."""
+    return next((n for n, one in enumerate(row["inputs"]) if one["role"] == role), None)
 
 
 def _shuffled(items: Iterable[Any], draw: Random) -> list[Any]:
