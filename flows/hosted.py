@@ -12,7 +12,8 @@ from flows.deadline import Deadline
 from flows.local_server import prefect_api
 from flows.session import SECONDS_AFTER_VERDICT, Session, hosting
 from tasks.records.reasons import OutOfReach, PairError, UsageError
-from tasks.records.run import EndRecord
+from tasks.records.run import EndRecord, RunRecord
+from tasks.records.words import amount, at_root
 from tasks.roots import shown
 from tasks.submit import Submission
 
@@ -27,6 +28,13 @@ def run_hosted(
     """
     verdicts: list[tuple[EndRecord, pd.DataFrame]] = []
     meter = Meter(len(submission.plan.pairs), "pairs")
+    meter.note("Prefect begins the flow")
+    begun = False
+
+    def on_start(run: RunRecord) -> None:
+        nonlocal begun
+        begun = True
+        meter.note("starting workers")
 
     def on_verdict(end: EndRecord, frame: pd.DataFrame) -> None:
         verdicts.append((end, frame))
@@ -39,22 +47,25 @@ def run_hosted(
     deadline = Deadline(before_leaving)
     session = Session(
         prepared=prepared,
+        on_start=on_start,
         on_attempt=lambda attempt: meter.advance(note=""),
-        on_work=lambda stage, rows: meter.note(f"{stage}, {len(rows)} pairs in hand"),
+        on_work=lambda stage, rows: meter.note(f"{stage}, {amount(len(rows), 'pair')} in hand"),
         on_verdict=on_verdict,
         on_fault=_tell_fault,
         on_signal=lambda: say("\nstopping: what is done is committed, the rest waits for `rerun`"),
     )
     failure: BaseException | None = None
-    with prefect_api(), hosting(session), meter:
-        try:
+    try:
+        with prefect_api(), hosting(session), meter:
             state = call()
             if not verdicts:
                 failure = _failure_of(state)
-        except BaseException as error:
-            failure = error
+    except BaseException as error:
+        failure = error
     deadline.call_off()
     if not verdicts:
+        if isinstance(failure, KeyboardInterrupt):
+            raise KeyboardInterrupt(_left_behind(submission, begun)) from failure
         raise _explained(failure) from failure
     _show(tell, *verdicts[0])
     return verdicts[0][0]
@@ -81,9 +92,17 @@ def _failure_of(state: Any) -> BaseException:
     return RuntimeError(state.message or "the flow ended without a verdict")
 
 
+def _left_behind(submission: Submission, begun: bool) -> str:
+    """What an interrupt before the verdict has left."""
+    run_id = submission.run.run_id
+    if not begun:
+        return f"run {run_id} had not begun: nothing was written"
+    return f"what is done is committed; `gramophone rerun {run_id} {at_root(submission.root)}` does the rest"
+
+
 def _explained(failure: BaseException | None) -> BaseException:
     """The failure in words that say what to do, where it is one that we know."""
-    if failure is None or isinstance(failure, UsageError | OutOfReach | KeyboardInterrupt):
+    if failure is None or isinstance(failure, UsageError | OutOfReach):
         return failure or RuntimeError("the flow ended without a verdict")
     if getattr(getattr(failure, "response", None), "status_code", None) in (401, 403):
         return OutOfReach(

@@ -41,15 +41,17 @@ def prefect_api() -> Iterator[None]:
             )
         yield
         return
-    click.echo("starting a local Prefect server, a few seconds; set PREFECT_API_URL to use yours", err=True)
+    click.echo("starting a local Prefect server, some ten seconds; set PREFECT_API_URL to use yours", err=True)
     with tempfile.TemporaryFile() as told:
         server, address = _start(told)
         os.environ["PREFECT_API_URL"] = address
         try:
             _wait_for(f"{address}/health", server, told)
             refresh_global_settings_context()
-            yield
-            APILogHandler().flush()
+            try:
+                yield
+            finally:  # while there is somebody to send to: what waits at the end of the process tries for a minute
+                APILogHandler().flush()
         finally:
             del os.environ["PREFECT_API_URL"]
             refresh_global_settings_context()

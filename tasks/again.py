@@ -7,8 +7,8 @@ from tasks.layout import Layout
 from tasks.overrides import ParamsInvalid, checked
 from tasks.records.reasons import UsageError
 from tasks.records.run import Job, Options
-from tasks.results import read_run
 from tasks.roots import place
+from tasks.standing import known_runs
 from tasks.store import open_store
 
 
@@ -19,11 +19,7 @@ def job_like(root: str, run_id: str, changes: Mapping[str, Any]) -> Job:
     there is no such run, or for changes that cannot be.
     """
     layout = Layout(place(root))
-    run = read_run(open_store(layout.root), layout, run_id)
-    if run is None:
-        raise UsageError(
-            f"no run {run_id} under {layout.root}; `gramophone status --latest --root ...` names the latest."
-        )
+    run = next(r for r in known_runs(open_store(layout.root), layout, [run_id]) if r.run_id == run_id)
     parameters = run.parameters.model_dump(mode="json")
     options = run.options.model_dump(mode="json") | {"until": "", "force": False}
     options["allow"] = list(dict.fromkeys((*run.options.allow, *run.allowed, *changes.get("allow", ()))))

@@ -98,8 +98,8 @@ def main() -> None:
         code = _say(f"{error.message} ({error.reason})", 4 if error.reason in (Reason.STORAGE, Reason.DISK_FULL) else 1)
     except OutOfReach as error:
         code = _say(str(error), 4)
-    except (KeyboardInterrupt, click.Abort):
-        code = _say_interrupted()
+    except (KeyboardInterrupt, click.Abort) as error:
+        code = _say_interrupted(str(error.__cause__ or error))
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
@@ -115,9 +115,9 @@ def _interrupt(number: int, _: object) -> None:
     raise KeyboardInterrupt
 
 
-def _say_interrupted() -> int:
+def _say_interrupted(left: str = "") -> int:
     exec("")  # noqa: S102 - Python remembers an interrupt that came through exec() until the next, and ends by SIGINT
-    return _say("interrupted", 130)
+    return _say(f"interrupted; {left}" if left else "interrupted", 130)
 
 
 def _say(message: str, code: int) -> int:

@@ -32,6 +32,8 @@ def demo(context: click.Context, folder: Path) -> int:
     there = at_root(str(root))
     click.echo(f"clips and manifest are in {folder}; now: gramophone run {quote(str(manifest))} {there}", err=True)
     code: Any = context.invoke(run, manifest=str(manifest), root=str(root))
+    if code > 1:
+        return int(code)  # stopped before its end, as the run has told
     layout = Layout(place(str(root)))
     store = open_store(layout.root)
     family = family_of(store, layout, None)

@@ -1,14 +1,18 @@
 """Lists of pairs for people: what is not done and why, what a run or rerun would do."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from flows.cli import show
-from tasks.overrides import shown
+from tasks.overrides import changed, shown
 from tasks.records.reasons import QUARANTINED, named, remedy
 from tasks.records.words import amount, at_root, pair_name
 from tasks.results import rows_of
+
+NAMED = 3
+"""So many pairs of which the same is to be said are named."""
 
 
 def failures(frame: Any, run_id: str, root: str) -> None:
@@ -16,13 +20,13 @@ def failures(frame: Any, run_id: str, root: str) -> None:
     left = frame[frame["status"] != "ok"]
     if left.empty:
         return
-    shown_rows = list(rows_of(left.head(show.MOST_ROWS)))
-    rows = [(pair_name(row["pair_id"], row["manifest_row"]), named(row), row["message"]) for row in shown_rows]
+    alike = _alike(left)
+    rows = [(names, named(row), row["message"]) for names, row in alike[: show.MOST_ROWS]]
     show.table("pairs that are not done", ("pair", "reason", "message"), rows)
-    show.more(len(left), f"gramophone status {run_id} {at_root(root)} --json")
+    show.more(len(alike), f"gramophone status {run_id} {at_root(root)} --json")
     said = {
         named(row): remedy(row["reason"], f"{run_id} {at_root(root)}", row["quarantined"])
-        for row in shown_rows
+        for _, row in alike
         if row["reason"]
     }
     for reason, text in sorted(said.items()):
@@ -34,11 +38,27 @@ def withdrawn(frame: Any, run_id: str, root: str) -> None:
     gone = frame[frame["withdrawn"]]
     if gone.empty:
         return
-    rows = [
-        (pair_name(row["pair_id"], row["manifest_row"]), row["message"]) for row in rows_of(gone.head(show.MOST_ROWS))
-    ]
-    show.table("pairs that were withdrawn", ("pair", "message"), rows)
-    show.more(len(gone), f"gramophone status {run_id} {at_root(root)} --json")
+    alike = _alike(gone)
+    show.table(
+        "pairs that were withdrawn",
+        ("pair", "message"),
+        [(names, row["message"]) for names, row in alike[: show.MOST_ROWS]],
+    )
+    show.more(len(alike), f"gramophone status {run_id} {at_root(root)} --json")
+
+
+def _alike(frame: Any) -> list[tuple[str, Mapping[str, Any]]]:
+    """Pairs of which the same is to be said, in one line: what they are called, and the row of the first."""
+    found: dict[tuple[str, str | None], list[Mapping[str, Any]]] = {}
+    for row in rows_of(frame):
+        found.setdefault((named(row), row["message"]), []).append(row)
+    return [(_names(rows), rows[0]) for rows in found.values()]
+
+
+def _names(rows: Sequence[Mapping[str, Any]]) -> str:
+    names = [pair_name(row["pair_id"], row["manifest_row"]) for row in rows]
+    more = len(names) - NAMED
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:NAMED])} and {more} more"
 
 
 def dry_run(submission: Any, as_json: bool) -> int:
@@ -71,22 +91,42 @@ def dry_run(submission: Any, as_json: bool) -> int:
     if compute:
         show.table(
             "would compute",
-            ("pair", "content", "style"),
-            [(p.name, *(shown(i.uri) for i in p.inputs[:2])) for p in compute[:50]],
+            ("pair", "content", "style", "not the default"),
+            [(p.name, _places(p, "content"), _places(p, "style"), _own(p)) for p in compute[: show.MOST_ROWS]],
         )
     if plan.skipped:
         show.table(
             "would skip: done before with the same inputs and parameters",
             ("pair", "by run", "audio"),
-            [(p.name, r["run_id"], r["audio_uri"]) for p, r in plan.skipped[:50]],
+            [(p.name, r["run_id"], r["audio_uri"]) for p, r in plan.skipped[: show.MOST_ROWS]],
         )
     if fails:
-        show.table("would fail", ("pair", "reason", "message"), [(p.name, reason, m) for p, reason, m in fails[:50]])
+        show.table(
+            "would fail",
+            ("pair", "reason", "message"),
+            [(p.name, reason, m) for p, reason, m in fails[: show.MOST_ROWS]],
+        )
     click.echo(
         f"{len(compute)} to compute, {len(plan.skipped)} to skip, {len(failing)} would fail; nothing was written"
         "\nno audio was opened: `gramophone manifest validate MANIFEST --probe` does that"
     )
     return 1 if fails else 0
+
+
+def _places(pair: Any, role: str) -> str:
+    return "\n".join(_place(one) for one in pair.inputs if one.role == role)
+
+
+def _place(one: Any) -> str:
+    """Where an input is, and which slice of it."""
+    if one.start is None and one.seconds is None:
+        return shown(one.uri)
+    return f"{shown(one.uri)} from {one.start or 0:g} s" + ("" if one.seconds is None else f", {one.seconds:g} s")
+
+
+def _own(pair: Any) -> str:
+    """The parameters of a pair that are not the default."""
+    return ", ".join(f"{name}={value}" for name, (value, _) in changed(pair.params.model_dump_json()).items()) or "-"
 
 
 def selected(selection: Any) -> None:
@@ -97,7 +137,8 @@ def selected(selection: Any) -> None:
     ):
         if len(frame):
             rows = [
-                (pair_name(r["pair_id"], r["manifest_row"]), r["reason"], r["message"]) for r in rows_of(frame.head(50))
+                (pair_name(r["pair_id"], r["manifest_row"]), r["reason"], r["message"])
+                for r in rows_of(frame.head(show.MOST_ROWS))
             ]
             show.table(f"{title} ({len(frame)})", ("pair", "failed before with", "message then"), rows)
     if selection.unmatched:

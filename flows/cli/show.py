@@ -89,7 +89,7 @@ class Meter:
         if sys.stderr.isatty():
             columns = (
                 TextColumn(what),
-                BarColumn(),
+                BarColumn(bar_width=20),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
                 TextColumn("{task.fields[note]}"),

@@ -186,7 +186,10 @@ class _Source:
         """First frame of what is asked for and the one behind its last. Raises PairError where it is not there."""
         rate, frames = self.rate, int(self.file.frames)
         if not 0 <= (start or 0.0) < math.inf or (seconds is not None and not 0 < seconds < math.inf):
-            raise PairError(Reason.ROW_INVALID, f"a slice from {start} s of {seconds} s is none; use numbers above 0")
+            asked = f"from {start or 0:g} s" + ("" if seconds is None else f" of {seconds:g} s")
+            raise PairError(
+                Reason.ROW_INVALID, f"a slice {asked} is none; begin at 0 s or later, with more than 0 s of sound"
+            )
         first = round((start or 0.0) * rate)
         last = frames if seconds is None else first + round(seconds * rate)
         if first >= frames or last > frames + 1:  # one: both numbers were rounded

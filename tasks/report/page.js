@@ -154,8 +154,10 @@ const gramophone = (() => {
   function figures(values) {
     const entries = Object.entries(values);
     if (!entries.length) return [];
-    return [make("h4", {}, "Figures"), make("div", { class: "figures" }, ...entries.map(([name, value]) =>
-      make("div", { title: data.docs[name] || null }, make("span", {}, name.replaceAll("_", " ")), make("span", {}, figure(value)))))];
+    return [make("h4", {}, "Figures; small, what eight pairs of real music gave with the default parameters"), make("div", { class: "figures" }, ...entries.map(([name, value]) =>
+      make("div", { title: data.docs[name] || null },
+        make("span", {}, name.replaceAll("_", " "), data.usual[name] ? make("small", {}, ` ${data.usual[name].join(" to ")}`) : null),
+        make("span", {}, figure(value)))))];
   }
 
   function curve(pair) {
@@ -192,20 +194,17 @@ const gramophone = (() => {
     const heard = Object.fromEntries(names.map((name) => [name, { ...sounds[name], src: address(name, sounds[name], pair) }]));
     const can = (name) => Boolean(heard[name].src);
     const first = names.includes("result") ? "result" : names[0];
+    const bar = transportBar(() => own);
     const own = new Player(heard, {
       first: can(first) ? first : names.find(can) || first,
       leading: first,
       changed: draw,
-      failed: (name) => { draw(); said.textContent = `cannot be played: ${sounds[name].uri}`; },
+      failed: (name) => { draw(); bar.said.textContent = `cannot be played: ${sounds[name].uri}`; },
     });
 
     function draw() {
-      const now = own.position(), length = own.length();
-      play.textContent = own.playing ? "pause" : "play";
-      play.setAttribute("aria-pressed", own.playing);
-      bar.max = Number.isFinite(length) ? length : 1;
-      if (document.activeElement !== bar || own.playing) bar.value = now;
-      said.textContent = `${clock(now)} / ${clock(length)}`;
+      const now = own.position();
+      bar.draw();
       equal.checked = own.equal;
       for (const name of names) {
         buttons[name].setAttribute("aria-pressed", name === own.current);
@@ -214,9 +213,6 @@ const gramophone = (() => {
       }
     }
 
-    const play = make("button", { class: "play", type: "button", onclick: () => own.toggle() }, "play");
-    const bar = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, "aria-label": "position, seconds", oninput: (event) => own.seek(Number(event.target.value)) });
-    const said = make("output", { "aria-live": "off" });  // its clock runs: nobody wants it read aloud
     const equal = make("input", { type: "checkbox", id: "equal", onchange: () => own.level(equal.checked) });
     const lanes = names.map((name) => {
       buttons[name] = make("button", { type: "button", "data-source": name, "aria-pressed": false, disabled: !can(name), title: sounds[name].withdrawn || sounds[name].uri, onclick: () => own.choose(name) },
@@ -229,7 +225,7 @@ const gramophone = (() => {
         own.seek(((event.clientX - box.left) / box.width) * (Number.isFinite(whole) ? whole : own.length() || 0));
       } }, make("img", { src: `data:image/png;base64,${picture}`, alt: `spectrogram of the ${name}, ${data.band.map(hertz).join(" to ")}` }), marks[name]) : make("span", { class: "quiet" }, "no picture"));
     });
-    own.element = make("div", { class: "player" }, make("div", { class: "transport" }, play, bar, said), ...lanes,
+    own.element = make("div", { class: "player" }, bar.element, ...lanes,
       make("label", { class: "level", for: "equal" }, equal, "equal loudness"), ...Object.values(own.audios));
     draw();
     return own;

@@ -13,6 +13,23 @@ function make(tag, attributes, ...children) {
 const clock = (seconds) => !Number.isFinite(seconds) ? "–"
   : `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
+// Play, position and time of the player that `player()` gives; `draw` shows how it stands, `said` may tell something else.
+function transportBar(player) {
+  const play = make("button", { class: "play", type: "button", onclick: () => player().toggle() }, "play");
+  const bar = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, "aria-label": "position, seconds", oninput: (event) => player().seek(Number(event.target.value)) });
+  const said = make("output", { "aria-live": "off" });  // its clock runs: nobody wants it read aloud
+  const element = make("div", { class: "transport" }, play, bar, said);
+  function draw() {
+    const now = player().position(), length = player().length();
+    play.textContent = player().playing ? "pause" : "play";
+    play.setAttribute("aria-pressed", player().playing);
+    bar.max = Number.isFinite(length) ? length : 1;
+    if (document.activeElement !== bar || player().playing) bar.value = now;
+    said.textContent = `${clock(now)} / ${clock(length)}`;
+  }
+  return { element, draw, said };
+}
+
 // Several sounds of one position: one is heard at a time, switching keeps the place, and all are equally loud.
 // `sounds`: by name its `src`, the `start` and `seconds` of the part that is meant, and its loudness `lufs`.
 // `leading` names the one that gives the length. Each is heard to its own end, except where all are `common`: then they

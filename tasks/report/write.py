@@ -6,6 +6,7 @@ from tasks.layout import Layout
 from tasks.report.facts import FIGURES, LINE, PART, Facts, facts
 from tasks.report.histogram import histogram
 from tasks.report.rendering import rendered, script_json, text_of
+from tasks.report.usual import USUAL
 from tasks.scale import HIGHEST_HZ, LOWEST_HZ
 from tasks.standing import family_of
 from tasks.store import Store, join
@@ -51,6 +52,6 @@ def _page(found: Facts) -> str:
         found=found,
         drawn=[one for one in drawn if one],
         docs=FIGURES,
-        data={"columns": LINE, "pairs": found.lines(), "part": PART, "docs": FIGURES, "band": BAND},
+        data={"columns": LINE, "pairs": found.lines(), "part": PART, "docs": FIGURES, "usual": USUAL, "band": BAND},
         script=text_of("tasks.report", "page.js"),
     )

@@ -19,19 +19,12 @@ const blind = (() => {
     const trial = data.trials[number], sounds = { ...trial.known, ...trial.letters };
     const buttons = Object.fromEntries(Object.keys(sounds).map((name) => [name, make("button", { type: "button", "aria-pressed": false, onclick: () => hear(name) },
       name, make("small", {}, `key ${(KNOWN[name] || name).toLowerCase()}`))]));
-    const play = make("button", { class: "play", type: "button", onclick: () => player.toggle() }, "play");
-    const bar = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, "aria-label": "position, seconds", oninput: (event) => player.seek(Number(event.target.value)) });
-    const said = make("output", { "aria-live": "off" });
-
+    const bar = transportBar(() => player);
     player = new Player(sounds, { first: "content", leading: letters().find((name) => trial.letters[name].seconds) || "content", common: true, changed: draw, failed: (name) => fault(`${name} cannot be played; is \`gramophone listen\` still running?`) });
 
     function draw() {
       count();
-      const now = player.position(), length = player.length();
-      play.textContent = player.playing ? "pause" : "play";
-      bar.max = Number.isFinite(length) ? length : 1;
-      if (document.activeElement !== bar || player.playing) bar.value = now;
-      said.textContent = `${clock(now)} / ${clock(length)}`;
+      bar.draw();
       for (const [name, button] of Object.entries(buttons)) button.setAttribute("aria-pressed", name === player.current);
       ready();
     }
@@ -39,7 +32,7 @@ const blind = (() => {
     $("trial").replaceChildren(
       make("progress", { max: data.trials.length, value: number, "aria-label": "trials done" }),
       make("p", { class: "quiet" }, `trial ${number + 1} of ${data.trials.length}`),
-      make("div", { class: "transport" }, play, bar, said),
+      bar.element,
       make("div", { class: "sounds" }, buttons.content, buttons.style),
       ...(data.kind === "ab" ? choices(buttons) : ratings(buttons)),
       make("p", { class: "quiet", id: "hint" }, data.kind === "ab" ? "Listen to both, then say which." : "Listen to all and rate all, then go on."),
