@@ -15,6 +15,7 @@ import pandas as pd
 from tasks.gc import Orphan
 from tasks.layout import Layout
 from tasks.lineage.trace import DIGEST, digests_like
+from tasks.lineage.trainings import Training, clips_of, read_trainings
 from tasks.lineage.uses import made_from, uses
 from tasks.records.reasons import UsageError
 from tasks.records.tombstone import Tombstone
@@ -30,6 +31,17 @@ OUTPUTS = ("run_id", "manifest_row", "pair_id", "audio_uri", "served_by")
 
 
 @dataclass(frozen=True)
+class Trained:
+    """A network, or the checkpoint of a training without end, that a clip went into."""
+
+    run_id: str
+    uri: str
+    role: str  # "style" or "corpus"
+    ended: bool
+    others: int  # outputs that it has made of other clips; they stay
+
+
+@dataclass(frozen=True)
 class Withdrawal:
     """A clip, by its URI or else by its digest, and all that comes from it."""
 
@@ -37,10 +49,11 @@ class Withdrawal:
     uri: str | None
     digests: frozenset[str]  # all that lay under the URI, and outputs of it that were inputs again
     outputs: pd.DataFrame  # the `ok` attempts that were made from it, with columns OUTPUTS
-    objects: list[Orphan]  # their audio, and curves that are only theirs, as far as they are still there
+    networks: list[Trained]  # that were trained for it or on it
+    objects: list[Orphan]  # all their files, and curves that are only these outputs', as far as they are still there
     before: Tombstone | None  # what an earlier withdrawal of it says
     tombstone: str  # where that is, or will be
-    unread: bool  # no attempt under the root, whatever became of it, names it
+    unread: bool  # no attempt and no training under the root, whatever became of it, names it
     alike: tuple[str, ...] = ()  # inputs that are called nearly so, where it is unread
 
 
@@ -50,19 +63,25 @@ def find(store: Store, layout: Layout, asked: str) -> Withdrawal:
     `asked` is a URI or a path from the working directory, a sha256 or the beginning of one. Raises UsageError where
     it is none of them.
     """
-    rows = read_results(store, layout)
+    rows, trainings = read_results(store, layout), read_trainings(store, layout)
     digest = asked.lower()
     uri = None if DIGEST.fullmatch(digest) else place(asked)
-    named = uri or _digest(rows, digest)
+    named = uri or _digest(digests_like(rows, trainings, digest), digest)
     tombstone = layout.tombstone(hashlib.sha256(uri.encode()).hexdigest() if uri else named)
     before = read_record(store, tombstone, Tombstone)
-    used, digests = made_from(rows, uri, {*(before.sha256 if before else ()), *(() if uri else (named,))})
+    clips = clips_of(trainings)
+    seen = {sha256 for name, sha256 in clips if name == uri} if uri else {named}
+    used, digests = made_from(rows, uri, {*(before.sha256 if before else ()), *seen}, {sha256 for _, sha256 in clips})
     outputs = rows.loc[used.index.unique().sort_values()]
-    objects = _there(store, map(layout.here, (*_audio(outputs), *_curves(rows, outputs))))
-    known = set(uses(rows)["uri" if uri else "sha256"].dropna())
+    of_it = [(one, role) for one in trainings if (role := one.role_of(uri, digests))]
+    files = [file for one, _ in of_it for file in one.objects(layout)]
+    objects = _there(store, map(layout.here, (*_audio(outputs), *_curves(rows, outputs), *files)))
+    networks = [_trained(one, role, layout, rows.drop(index=outputs.index)) for one, role in of_it]
+    known = {*uses(rows)["uri" if uri else "sha256"].dropna()}
+    known |= {name if uri else sha256 for name, sha256 in clips}
     unread = before is None and named not in known
     alike = _alike(uri, known) if uri and unread else ()
-    return Withdrawal(named, uri, digests, outputs[list(OUTPUTS)], objects, before, tombstone, unread, alike)
+    return Withdrawal(named, uri, digests, outputs[list(OUTPUTS)], networks, objects, before, tombstone, unread, alike)
 
 
 def bury(store: Store, layout: Layout, found: Withdrawal, reason: str = "") -> Tombstone:
@@ -102,9 +121,14 @@ def at_work_now(store: Store, layout: Layout) -> list[str]:
     return [run.run_id for run in read_runs(store, layout) if is_working(run.run_id)]
 
 
-def _digest(rows: pd.DataFrame, asked: str) -> str:
+def _trained(one: Training, role: str, layout: Layout, others: pd.DataFrame) -> Trained:
+    by = others[others["status"].eq("ok") & others["model_sha256"].eq(one.network_sha256 or "")]
+    return Trained(one.record.run_id, one.objects(layout)[0], role, one.end is not None, by["audio_uri"].nunique())
+
+
+def _digest(like: set[str], asked: str) -> str:
     """The one digest that begins so; a whole one may be new here."""
-    like = {asked} if len(asked) == 64 else digests_like(rows, asked)
+    like = {asked} if len(asked) == 64 else like
     if len(like) != 1:
         some = f"{len(like)} inputs have" if like else "no input has"
         raise UsageError(f"{some} a sha256 that begins with {asked}; give all 64 characters, or a URI.")

@@ -23,8 +23,9 @@ def lineage(uri_or_id: str | None, stale: bool, as_json: bool, **flags: Any) -> 
     """Show what made an output, and everything that was made from an input, over all runs.
 
     URI_OR_ID is the URI, the sha256, the pair_id or the pair_key of an output, a copy of it, a run, an attempt
-    (RUN_ID/ROW), or the URI or sha256 of an input. A path is taken from the working directory; of a sha256 12
-    characters are enough. A copy is known by its digest or, where it was converted, by the tag that it bears.
+    (RUN_ID/ROW), or the URI or sha256 of an input, or of a network, or its training. A path is taken from the working
+    directory; of a sha256 12 characters are enough. A copy is known by its digest or, where it was converted, by the
+    tag that it bears.
 
     With --stale: every output whose inputs are no longer what it was made from, and the command that makes it anew.
     """
@@ -42,12 +43,14 @@ def lineage(uri_or_id: str | None, stale: bool, as_json: bool, **flags: Any) -> 
 
     found = trace(store, layout, uri_or_id)
     if as_json:
-        show.as_json({"asked": found.asked, "made": found.made, "derived": found.derived})
+        show.as_json({"asked": found.asked, "made": found.made, "derived": found.derived, "networks": found.networks})
         return 0
     if len(found.made) == 1:
         _about(found.made[0])
     elif found.made:
         _list(found.made, root)
+    if found.networks:
+        _networks(found)
     if len(found.derived):
         _derived(found, root)
     return 0
@@ -63,12 +66,14 @@ def _about(one: dict[str, Any]) -> None:
         show.table("parameters that differ from the defaults", ("parameter", "value", "default"), rows)
     else:
         click.echo("parameters: all at their defaults (`gramophone config show` lists them)")
-    apart = ("inputs", "parameters", "tags", "reruns", "serves")
+    apart = ("inputs", "parameters", "tags", "reruns", "serves", "network")
     plain = {name: value for name, value in one.items() if name not in apart}
     lists = {name: ", ".join(one[name]) for name in ("reruns", "serves")}
     tags = {"tags": ", ".join(f"{k}={v}" for k, v in one["tags"].items())}
     told = [(name, value) for name, value in (plain | lists | tags).items() if value not in (None, "")]
     show.table("how", ("what", "value"), told)
+    if one["network"]:
+        show.table("the network that made it", ("what", "value"), one["network"].items())
 
 
 def _list(made: list[dict[str, Any]], root: str) -> None:
@@ -76,6 +81,23 @@ def _list(made: list[dict[str, Any]], root: str) -> None:
     show.table(amount(len(made), "attempt"), ("attempt", "pair", "status", "audio"), rows)
     click.echo(f"all about one of them: gramophone lineage {made[-1]['attempt']} {at_root(root)}")
     show.more(len(made), f"gramophone lineage ... {at_root(root)} --json")
+
+
+def _networks(found: Any) -> None:
+    for one in found.networks:
+        if one["as"] is None:
+            told = [(name, value) for name, value in one.items() if value is not None]
+            show.table("the network, and what it was made from", ("what", "value"), told)
+    into = [one for one in found.networks if one["as"]]
+    if into:
+        show.table(
+            f"{amount(len(into), 'training')} that {found.asked} went into",
+            ("training", "as", "network", "style", "corpus", "outputs of it"),
+            [
+                (one["training"], one["as"], one["network"], one["style_uri"], one["corpus_uri"], one["outputs"])
+                for one in into
+            ],
+        )
 
 
 def _derived(found: Any, root: str) -> None:

@@ -1,6 +1,7 @@
 """`gramophone withdraw`: take a clip out, and all that was made from it."""
 
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -27,10 +28,11 @@ MOST_CHARACTERS = 200
 def withdraw(clip: str, reason: str, dry_run: bool, yes: bool, unread: bool, as_json: bool, **flags: Any) -> int:
     """Take a clip out, as when a licence ends or a person objects.
 
-    All audio that was made from it under the root is listed, over all runs, also by way of other outputs. Once that is
-    confirmed, a tombstone is written, then the audio is deleted, with loss curves that only these pairs have, and pages
-    that show them are written anew. The rows of the results stay. From then on a pair with that clip fails as
-    input_forbidden: by its URI, and, whatever it is called, by any sha256 that was seen there.
+    All audio that was made from it under the root is listed, over all runs, also by way of other outputs, and the
+    networks that were trained for it or on it. Once that is confirmed, a tombstone is written, then the audio and the
+    networks are deleted, with loss curves that only these pairs have, and pages that show them are written anew. What
+    such a network has made of other clips stays, and is counted. The rows of the results stay. From then on a pair with
+    that clip fails as input_forbidden: by its URI, and, whatever it is called, by any sha256 that was seen there.
 
     Killed, or while runs were at work that had read the clip: type it again, and it deletes what is left. The clip
     itself is not deleted. Exit code 4 where something could not be. What a killed run made of it is named by no row:
@@ -60,6 +62,9 @@ def withdraw(clip: str, reason: str, dry_run: bool, yes: bool, unread: bool, as_
     gone, kept = _deleted(store, layout, found)
     for run in at_work_now(store, layout):
         show.say(f"run {run} is still at work, and may store what it has read before: withdraw again after its end")
+    for one in found.networks:
+        if not one.ended:
+            show.say(f"training {one.run_id} has no end: where it is still at work, withdraw again once it has ended")
     return _tell(found, root, stone, gone, kept, as_json)
 
 
@@ -71,7 +76,7 @@ def _confirmed(found: Any, root: str, yes: bool) -> bool:
 
 def _unread(found: Any, root: str) -> str:
     alike = f" (did you mean {' or '.join(found.alike)}?)" if found.alike else ""
-    return f"no run under {root} has read {found.named}{alike}"
+    return f"no run and no training under {root} has read {found.named}{alike}"
 
 
 def _deleted(store: Any, layout: Any, found: Any) -> tuple[list[Any], list[tuple[str, str]]]:
@@ -95,6 +100,12 @@ def _deleted(store: Any, layout: Any, found: Any) -> tuple[list[Any], list[tuple
 def _list(found: Any, root: str) -> None:
     if found.before is not None:
         click.echo(f"{found.named} {found.before.sentence()}")
+    if found.networks:
+        show.table(
+            f"networks that {found.named} went into",
+            ("training", "as", "file", "outputs of other clips, which stay"),
+            [(one.run_id, one.role, one.uri, one.others) for one in found.networks],
+        )
     rows = found.outputs.head(show.MOST_ROWS)
     if rows.empty:
         click.echo(f"no output under {root} was made from {found.named}")
@@ -116,6 +127,7 @@ def _tell(found: Any, root: str, stone: Any, gone: list[Any], kept: list[tuple[s
                 "alike": list(found.alike),
                 "sha256": sorted(found.digests),
                 "outputs": found.outputs,
+                "networks": [asdict(one) for one in found.networks],
                 "objects": [{"uri": one.uri, "bytes": one.size} for one in found.objects],
                 "tombstone": found.tombstone if stone or found.before else None,
                 "withdrawn_at": (stone or found.before).withdrawn_at if stone or found.before else None,

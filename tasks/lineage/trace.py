@@ -1,7 +1,7 @@
 """What made an output, and what was made from an input: answered from the results of all runs."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 from tasks.attempts import served_by
 from tasks.audio import Tag, read_tag
 from tasks.layout import Layout
+from tasks.lineage.trainings import Training, clips_of, read_trainings
 from tasks.lineage.uses import made_from, uses
 from tasks.overrides import changed
 from tasks.records.reasons import PairError, UsageError
@@ -28,7 +29,7 @@ CODE = (
 DERIVED = ("run_id", "manifest_row", "pair_id", "role", "input_uri", "input_sha256", "audio_uri", "served_by")
 ASKABLE = (
     "ask for the URI, sha256 (12 characters of it or more), pair_id or pair_key of an output, a copy of it, a run, an "
-    "attempt (RUN_ID/ROW), or the URI or sha256 of an input"
+    "attempt (RUN_ID/ROW), the URI or sha256 of an input, a network or its training"
 )
 COPY_BYTES = 1 << 30
 
@@ -36,11 +37,13 @@ COPY_BYTES = 1 << 30
 @dataclass(frozen=True)
 class Lineage:
     """`made`: the attempts that were asked for, each with what made it. `derived`: the outputs, with columns DERIVED,
-    that were made from what was asked for."""
+    that were made from what was asked for, or by the network that was. `networks`: those that were asked for, and those
+    that were trained for what was asked for (`as` is style), or on it (corpus)."""
 
     asked: str
     made: list[dict[str, Any]]
     derived: pd.DataFrame
+    networks: list[dict[str, Any]]
 
 
 def lineage(store: Store, layout: Layout, asked: str) -> Lineage:
@@ -48,20 +51,23 @@ def lineage(store: Store, layout: Layout, asked: str) -> Lineage:
 
     Raises UsageError where nothing under the root has to do with `asked`.
     """
-    rows = read_results(store, layout)
+    rows, trainings = read_results(store, layout), read_trainings(store, layout)
     uri = uri_of(asked)
-    named, derived = _named(rows, asked, uri), derived_from(rows, uri, digests_like(rows, asked))
+    named, digests = _named(rows, asked, uri), digests_like(rows, trainings, asked)
+    derived, networks = _derived(rows, trainings, layout, asked, uri, digests)
     tag = None
-    if uri and not named.any() and derived.empty:
+    if uri and not named.any() and derived.empty and not networks:
         sha256, tag = _contents(uri)
-        named, derived = _copied(rows, sha256, tag), derived_from(rows, None, {sha256} if sha256 else set())
+        named = _copied(rows, sha256, tag)
+        derived, networks = _derived(rows, trainings, layout, sha256 or "", None, {sha256} if sha256 else set())
     parents = {run.run_id: run.parent_run_id for run in read_runs(store, layout)}
-    history = _History(rows, parents, read_withdrawn(store, layout))
+    of_network = {one.network_sha256: one.about(layout) for one in trainings if one.end}
+    history = _History(rows, parents, of_network, read_withdrawn(store, layout))
     made = [history.about(row) for row in rows_of(rows[named])]
-    if not made and derived.empty:
+    if not made and derived.empty and not networks:
         says = f" (its tag says pair_key {tag.pair_key}, run {tag.run_id or 'none'})" if tag else ""
         raise UsageError(f"nothing under {layout.root} was made by or from {asked}{says}; {ASKABLE}.")
-    return Lineage(asked, made, derived)
+    return Lineage(asked, made, derived, networks)
 
 
 def uri_of(asked: str) -> str | None:
@@ -72,18 +78,41 @@ def uri_of(asked: str) -> str | None:
         return None
 
 
-def digests_like(rows: pd.DataFrame, asked: str) -> set[str]:
-    """The digests of inputs that are `asked`, or begin with it."""
+def digests_like(rows: pd.DataFrame, trainings: Iterable[Training], asked: str) -> set[str]:
+    """The digests of inputs, and of what networks were trained on, that are `asked`, or begin with it."""
     if not DIGEST.fullmatch(asked):
         return set()
-    return {one for one in uses(rows)["sha256"].dropna().unique() if one.startswith(asked)}
+    known = {*uses(rows)["sha256"].dropna(), *(sha256 for _, sha256 in clips_of(trainings))}
+    return {one for one in known if one.startswith(asked)}
 
 
-def derived_from(rows: pd.DataFrame, uri: str | None, digests: set[str]) -> pd.DataFrame:
-    """The outputs that were made from a clip: one line for each use of it, or of what was made from it."""
-    used, _ = made_from(rows, uri, digests)
+def _derived(
+    rows: pd.DataFrame, trainings: Sequence[Training], layout: Layout, asked: str, uri: str | None, digests: set[str]
+) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """What was made from a clip: one line for each use of it, or of what was made from it; or by a network.
+
+    Also the networks that were asked for, and those that the clip went into, with how many outputs each has made.
+    """
+    clips = clips_of(trainings)
+    under = {sha256 for name, sha256 in clips if name == uri}
+    used, known = made_from(rows, uri, digests | under, {sha256 for _, sha256 in clips})
     used = used.rename(columns={"uri": "input_uri", "sha256": "input_sha256"})
-    return used[["role", "input_uri", "input_sha256"]].join(rows)[list(DERIVED)].reset_index(drop=True)
+    parts, networks = [used[["role", "input_uri", "input_sha256"]].join(rows)[list(DERIVED)]], []
+    for one in trainings:
+        about = one.about(layout)
+        by = rows[rows["status"].eq("ok") & rows["model_sha256"].eq(one.network_sha256 or "")]
+        role, is_asked = one.role_of(uri, known), _is_network(one, about["network"], asked, uri)
+        if is_asked:
+            made_by = {"role": "network", "input_uri": about["network"], "input_sha256": one.network_sha256}
+            parts.append(by.assign(**made_by)[list(DERIVED)])
+        if is_asked or role:
+            networks.append({"as": None if is_asked else role, "outputs": by["audio_uri"].nunique(), **about})
+    return pd.concat(parts, ignore_index=True), networks
+
+
+def _is_network(one: Training, network: str | None, asked: str, uri: str | None) -> bool:
+    digest = bool(DIGEST.fullmatch(asked)) and (one.network_sha256 or "").startswith(asked)
+    return digest or asked == one.record.run_id or (uri is not None and uri == network)
 
 
 def _named(rows: pd.DataFrame, asked: str, uri: str | None) -> pd.Series:
@@ -120,10 +149,16 @@ def _attempts(rows: pd.DataFrame) -> pd.Series:
 class _History:
     """All attempts, to be asked about one of them."""
 
-    def __init__(self, rows: pd.DataFrame, parents: Mapping[str, str | None], withdrawn: Withdrawn) -> None:
+    def __init__(
+        self,
+        rows: pd.DataFrame,
+        parents: Mapping[str, str | None],
+        networks: Mapping[str | None, dict[str, Any]],
+        withdrawn: Withdrawn,
+    ) -> None:
         names = _attempts(rows).to_dict()
         self._withdrawn = {names[key]: stone.sentence() for key, stone in withdrawn.of(rows).items()}
-        self._parents = parents
+        self._parents, self._networks = parents, networks
         self._computed = rows[rows["served_by"].isna()].set_index(_attempts(rows[rows["served_by"].isna()]))
         served = rows[rows["served_by"].notna()]
         self._served = _attempts(served).groupby(served["served_by"]).agg(list).to_dict()
@@ -145,6 +180,7 @@ class _History:
             "served_by": row["served_by"],
             "serves": self._served.get(computed_by, []),
             **self._code(row, computed_by),
+            "network": self._networks.get(row["model_sha256"]),
             "tags": dict(row["tags"] or {}),
         }
 

@@ -1,6 +1,6 @@
 """Which attempts used which clips, also by way of outputs that were inputs again."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import pandas as pd
 
@@ -13,10 +13,13 @@ def uses(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(inputs.tolist(), index=inputs.index, columns=[field.name for field in schema.INPUT])
 
 
-def made_from(rows: pd.DataFrame, uri: str | None, digests: Iterable[str]) -> tuple[pd.DataFrame, frozenset[str]]:
+def made_from(
+    rows: pd.DataFrame, uri: str | None, digests: Iterable[str], trained_on: Collection[str] = ()
+) -> tuple[pd.DataFrame, frozenset[str]]:
     """The uses by `ok` attempts of a clip, by its URI or a digest, and of whatever was made from it.
 
-    Also the digests that count as it: those given, all that lay under its URI, and the outputs that were used again.
+    Also the digests that count as it: those given, all that lay under its URI, and the outputs that were used again,
+    as an input or (`trained_on`) by a training.
     """
     used = uses(rows)
     known = set(digests) | (set(used.loc[used["uri"] == uri, "sha256"].dropna()) if uri else set())
@@ -24,7 +27,7 @@ def made_from(rows: pd.DataFrame, uri: str | None, digests: Iterable[str]) -> tu
     while True:
         found = used[used["sha256"].isin(known) | (used["uri"] == uri)]
         made = set(rows.loc[found.index.unique(), "audio_sha256"].dropna())
-        again = (made & set(used["sha256"])) - known
+        again = (made & {*used["sha256"], *trained_on}) - known
         if not again:
             return found, frozenset(known)
         known |= again

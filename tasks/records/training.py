@@ -10,6 +10,9 @@ from tasks.records.parameters import Parameters
 from tasks.records.run import Options
 from tasks.records.schema import SCHEMA_VERSION
 
+CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.parquet"
+"""What lies beside a training's records."""
+
 
 class TrainingOptions(Form):
     """How a network is trained. What it is trained for is in the parameters."""
@@ -49,6 +52,15 @@ class TrainingJob(Form):
     options: Options = Field(default_factory=Options, description="device, threads, and where inputs may come from")
 
 
+class TrainedOn(BaseModel):
+    """One file of a corpus, and the names that it went by."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    sha256: str
+    uris: tuple[str, ...]
+
+
 class TrainingRecord(BaseModel):
     """training/<run_id>/training.json: a training exists once this does."""
 
@@ -60,6 +72,7 @@ class TrainingRecord(BaseModel):
     job: TrainingJob
     style_sha256: str
     corpus_sha256: str
+    sources: tuple[TrainedOn, ...] = ()
     allowed: tuple[str, ...]
     code_version: str
     host: str

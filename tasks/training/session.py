@@ -22,7 +22,7 @@ from tasks.records import schema
 from tasks.records.pair import Input
 from tasks.records.reasons import OutOfReach, PairError, Reason, UsageError
 from tasks.records.run import new_run_id
-from tasks.records.training import TrainingEnd, TrainingJob, TrainingRecord
+from tasks.records.training import CHECKPOINT, CURVES, TrainedOn, TrainingEnd, TrainingJob, TrainingRecord
 from tasks.records.words import at_root
 from tasks.results import parquet_bytes, read_record
 from tasks.roots import Roots, place, shown
@@ -41,8 +41,6 @@ from tasks.transfer.feedforward.objective import Objective
 from tasks.transfer.settings import Settings
 from tasks.withdrawn import read_withdrawn
 from tasks.worker import devices
-
-CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.parquet"
 
 
 @dataclass(frozen=True)
@@ -176,7 +174,8 @@ def _with_digests(record: TrainingRecord, style_sha256: str, corpus: Corpus) -> 
         raise UsageError(
             f"training {record.run_id} cannot go on: {' and '.join(changed)} changed since it began; train anew."
         )
-    return record.model_copy(update=found)
+    sources = tuple(TrainedOn(sha256=source.sha256, uris=source.uris) for source in corpus.sources)
+    return record.model_copy(update={**found, "sources": sources})
 
 
 def begun(settings: Settings, job: TrainingJob, device: torch.device) -> State:

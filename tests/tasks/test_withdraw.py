@@ -198,3 +198,27 @@ def test_a_clip_that_nothing_was_made_from_yet_is_withdrawn_all_the_same(library
     unheard = sha256(b"never heard").hexdigest()
     withdrawn(library, unheard)
     assert set(read_withdrawn(library.store, library.layout).by_digest) == {unheard}
+
+
+@pytest.mark.parametrize(("name", "role"), [("rain", "style"), ("hum", "corpus")])
+def test_networks_that_a_clip_went_into_are_deleted_and_what_they_made_of_other_clips_stays(library, name, role):
+    end = library.trained("t1", clip(library, "rain"), library.clip("hum"))
+    library.trained("t2", clip(library, "bells"), clip(library, "tune"))
+    pair = library.pair(0, clip(library, "bells"), library.clip("drops"))
+    run = library.started("3", 1)
+    library.commit(run, library.made(run, pair, model_sha256=end.network_sha256))
+    found = withdrawn(library, clip(library, name))
+    assert [(one.run_id, one.role, one.ended, one.others) for one in found.networks] == [("t1", role, True, 1)]
+    left = [uri.rsplit("/", 2)[1] for uri, _ in library.store.list(library.root) if uri.endswith(".safetensors")]
+    assert sorted(left) == sorted(["t2", sha256(b"bells").hexdigest()])
+    assert "p0" in kept(library, "audio")
+    assert faults(library) == []
+
+
+def test_a_clip_that_only_a_training_has_read_was_read(library):
+    library.trained("t1", clip(library, "rain"), library.clip("hum"), ended=False)
+    by_digest = find(library.store, library.layout, sha256(b"hum").hexdigest()[:12])
+    by_name = find(library.store, library.layout, clip(library, "hum"))
+    assert not by_name.unread
+    assert by_name.digests == by_digest.digests == {sha256(b"hum").hexdigest()}
+    assert [(one.run_id, one.ended) for one in by_name.networks] == [("t1", False)]

@@ -1,10 +1,12 @@
 """Runs over clips that are there, written by hand through the functions by which real ones are."""
 
+from datetime import UTC, datetime
 from hashlib import sha256
 
 from tasks import attempts
 from tasks.overrides import checked
 from tasks.records.pair import Attempt, Input, Pair
+from tasks.records.training import CHECKPOINT, TrainedOn, TrainingEnd, TrainingJob, TrainingRecord
 from tasks.results import commit_shard
 from tasks.store import join, open_store
 from tests.tasks.test_standing import History
@@ -49,3 +51,29 @@ class Library(History):
 
     def commit(self, run, *found, shard=0, **context):
         commit_shard(self.store, self.layout, run, shard, found, context)
+
+    def trained(self, run_id, style, *contents, ended=True):
+        """A training for a style on contents: its records, checkpoint and network, as bytes."""
+        read = [self._read("content", uri) for uri in contents]
+        by_digest = {one.sha256: tuple(r.uri for r in read if r.sha256 == one.sha256) for one in read}
+        record = TrainingRecord(
+            run_id=run_id, created_at=datetime.now(UTC), style_sha256=self._read("style", style).sha256,
+            corpus_sha256="c" * 64, sources=tuple(TrainedOn(sha256=s, uris=u) for s, u in by_digest.items()),
+            allowed=(self.root,), code_version="1", host="h1",
+            job=TrainingJob(style=style, corpus=join(self.root, "clips"), root=self.root),
+        )  # fmt: skip
+        self.store.create(self.layout.training(run_id, "training.json"), record.model_dump_json().encode())
+        self.store.replace(self.layout.training(run_id, CHECKPOINT), b"so far")
+        if not ended:
+            return None
+        weights = f"network {run_id}".encode()
+        uri = self.layout.model(record.style_sha256, record.job.training.name)
+        self.store.keep(uri, weights)
+        end = TrainingEnd(
+            run_id=run_id, why="steps", message="done", network_uri=uri, network_sha256=sha256(weights).hexdigest(),
+            curves_uri="", steps=9, best_step=9, seconds=1.0, training_total=1.0, training_style=1.0,
+            validation_total=None, validation_style=None, validation_refusal="few", untouched_style=None,
+            ended_at=datetime.now(UTC),
+        )  # fmt: skip
+        self.store.create(self.layout.training(run_id, "end.json"), end.model_dump_json().encode())
+        return end
