@@ -1,5 +1,6 @@
-"""The train flow: a network for one style, with its progress as an artifact."""
+"""The train flow, and the one that goes on with a training: a network for one style, progress as an artifact."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -14,9 +15,9 @@ from prefect.states import Completed, Failed
 from flows import session
 from flows.board import KEY, PROGRESS_EVERY_SECONDS
 from tasks.records.reasons import REFUSALS
-from tasks.records.training import TrainingJob
+from tasks.records.training import ResumeJob, TrainingJob
 from tasks.records.words import at_root
-from tasks.training.session import carry_out, prepare
+from tasks.training.session import Prepared, carry_out, prepare, resume
 
 
 def _name() -> str:
@@ -24,13 +25,27 @@ def _name() -> str:
     return f"{job.style.rsplit('/', 1)[-1]} {job.training.name}"
 
 
+def _asked() -> str:
+    return f"{ResumeJob.model_validate(flow_run.parameters['job']).run_id or 'the latest training'} goes on"
+
+
 @flow(name="train", flow_run_name=_name, persist_result=False)
 def train(job: TrainingJob) -> State[Any]:
     """Train a network for one style on a corpus of contents."""
+    return _carried_out(lambda: prepare(job))
+
+
+@flow(name="train-resume", flow_run_name=_asked, persist_result=False)
+def train_resume(job: ResumeJob = ResumeJob()) -> State[Any]:  # noqa: B008 - the default is what the form shows
+    """Go on with a training that was stopped or killed, from its last checkpoint."""
+    return _carried_out(lambda: resume(job.root, job.run_id))
+
+
+def _carried_out(read: Callable[[], Prepared]) -> State[Any]:
     here, log = session.current(), get_run_logger()
     with here.catching_signals():
         try:
-            prepared = here.prepared or prepare(job)
+            prepared = read()
             steps = prepared.estimate.steps_within(prepared.budget)
             log.info("training %s: at most %d steps", prepared.record.run_id, steps)
             end = _shown(prepared, steps, here)
@@ -44,7 +59,7 @@ def train(job: TrainingJob) -> State[Any]:
     return Completed(message=end.message)
 
 
-def _shown(prepared: Any, steps: int, here: session.Session) -> Any:
+def _shown(prepared: Prepared, steps: int, here: session.Session) -> Any:
     """Carry it out; an API that is away delays nothing but a moment, and changes nothing."""
     work, artifact, said = carry_out(prepared, here.stopping), None, 0.0
     while True:

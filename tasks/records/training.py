@@ -52,6 +52,13 @@ class TrainingJob(Form):
     options: Options = Field(default_factory=Options, description="device, threads, and where inputs may come from")
 
 
+class ResumeJob(Form):
+    """Which training goes on."""
+
+    root: str = Field("gramophone-data", min_length=1, description="URI under which the training was begun")
+    run_id: str = Field("", description="the training; empty: the latest that has no end")
+
+
 class TrainedOn(BaseModel):
     """One file of a corpus, and the names that it went by."""
 

@@ -17,6 +17,7 @@ import torch
 from tasks.decoding import DecodePool
 from tasks.layout import Layout
 from tasks.lineage import code_version
+from tasks.lineage.trainings import read_trainings
 from tasks.networks import publish
 from tasks.records import schema
 from tasks.records.pair import Input
@@ -105,10 +106,18 @@ def prepare(job: TrainingJob) -> Prepared:
     return _read(record, None)
 
 
-def resume(root: str, run_id: str) -> Prepared:
-    """A training that was begun, at its last checkpoint. Raises UsageError where there is none, or it has ended."""
+def resume(root: str, run_id: str = "") -> Prepared:
+    """A training that was begun (the latest without an end), at its last checkpoint.
+
+    Raises UsageError where there is none, or it has ended.
+    """
     root = place(root)
     store, layout = open_store(root), Layout(root)
+    if not run_id:
+        open_ones = [one.record.run_id for one in read_trainings(store, layout) if one.end is None]
+        if not open_ones:
+            raise UsageError(f"every training below {layout.trainings()} has ended.")
+        run_id = open_ones[-1]
     record = read_record(store, layout.training(run_id, "training.json"), TrainingRecord)
     if record is None:
         raise UsageError(f"no training {run_id} below {layout.trainings()}.")

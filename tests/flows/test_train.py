@@ -9,8 +9,9 @@ import time
 import pandas as pd
 import pytest
 
-from flows.train import train
-from tasks.records.training import TrainingJob, TrainingOptions
+from flows.train import train, train_resume
+from tasks.records.training import ResumeJob, TrainingJob, TrainingOptions
+from tasks.training.session import carry_out, prepare
 from tests.flows.conftest import QUICK, Desk
 from tests.tasks.training.conftest import write
 
@@ -163,23 +164,41 @@ def test_killed_once_and_resumed_it_ends_with_the_losses_of_an_unbroken_one(desk
         assert resumed.json[name] == whole.json[name], name
 
 
-def test_the_flow_trains_and_shows_the_network(desk, prefect_server):
-    from prefect.client.orchestration import get_client
-
-    parameters = {**QUICK, "widths": tuple(QUICK["widths"])}
-    job = TrainingJob(
+def small_job(desk, steps=10):
+    return TrainingJob(
         style=f"{desk.folder}/style.wav",
         corpus=f"{desk.folder}/corpus",
         root=f"{desk.folder}/root",
-        parameters=parameters,
-        training=TrainingOptions(network_width=16, network_blocks=2, crop_frames=32, every_steps=10, budget_steps=10),
+        parameters={**QUICK, "widths": tuple(QUICK["widths"])},
+        training=TrainingOptions(
+            network_width=16, network_blocks=2, crop_frames=32, every_steps=10, budget_steps=steps
+        ),
     )
-    state = train(job, return_state=True)
+
+
+def test_the_flow_trains_and_shows_the_network(desk, prefect_server):
+    from prefect.client.orchestration import get_client
+
+    state = train(small_job(desk), return_state=True)
     assert state.is_completed(), state.message
     assert "10 steps" in state.message
     with get_client(sync_client=True) as client:
         keys = {artifact.key for artifact in client.read_artifacts() if artifact.key}
     assert {"gramophone-training", "gramophone-network"} <= keys
-    refused = train(job, return_state=True)
+    refused = train(small_job(desk), return_state=True)
     assert refused.is_failed()
     assert "choose another --name" in refused.message
+
+
+def test_the_flow_goes_on_with_the_latest_training_that_has_no_end(desk, prefect_server):
+    stopped = prepare(small_job(desk, steps=20))
+    begun = [record.step for record in carry_out(stopped, stopping=lambda: True)]
+    assert len(begun) < 20
+    root = ResumeJob(root=f"{desk.folder}/root")
+    state = train_resume(root, return_state=True)
+    assert state.is_completed(), state.message
+    assert "20 steps" in state.message
+    assert list(ends(desk)) == [stopped.record.run_id]
+    refused = train_resume(root, return_state=True)
+    assert refused.is_failed()
+    assert "has ended" in refused.message
