@@ -12,13 +12,13 @@ from typing import Any
 
 import click
 
-from flows.cli.options import check_named, root_option
+from flows.cli.options import RUN_ID, check_named, root_option
 from flows.config import settle
 from tasks.records.reasons import UsageError
 
 
 @click.command()
-@click.argument("run_id", required=False)
+@click.argument("run_id", required=False, type=RUN_ID)
 @click.option("--latest", is_flag=True, help="The latest run.")
 @click.option(
     "--blind",
@@ -29,7 +29,11 @@ from tasks.records.reasons import UsageError
     "--aspect", type=click.Choice(["content", "style"]), help="What mushra rates nearness to.  [default: style]"
 )
 @click.option(
-    "--against", multiple=True, metavar="RUN_ID", help="With --blind: outputs of that run too; may be given again."
+    "--against",
+    multiple=True,
+    type=RUN_ID,
+    metavar="RUN_ID",
+    help="With --blind: outputs of that run too; may be given again.",
 )
 @click.option("--trials", type=click.IntRange(1, 500), help="At most so many.  [default: 20; 1 to 500]")
 @click.option("--seed", type=int, help="Draws the same trials in the same order.  [default: drawn anew]")

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from flows.cli import show
-from flows.cli.options import json_option, root_option
+from flows.cli.options import RUN_ID, json_option, root_option
 from flows.config import settle
 from tasks.records.reasons import UsageError
 from tasks.records.words import at_root
@@ -29,7 +29,12 @@ METRICS = (
 
 @click.command()
 @click.option(
-    "--run", "run_ids", multiple=True, metavar="RUN_ID", help="Only attempts of this run; may be given again."
+    "--run",
+    "run_ids",
+    multiple=True,
+    type=RUN_ID,
+    metavar="RUN_ID",
+    help="Only attempts of this run; may be given again.",
 )
 @click.option("--failed", is_flag=True, help="Only failed attempts.")
 @click.option("--votes", is_flag=True, help="What listeners said (`gramophone listen --blind`); --run: of that run.")

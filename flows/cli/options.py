@@ -2,6 +2,7 @@
 
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from click.shell_completion import CompletionItem
 from pydantic.fields import FieldInfo
 
-from flows.config import FIELDS, fields_of, kind_of, parsed
+from flows.config import FIELDS, fields_of, kind_of, parsed, settle
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import UsageError
 from tasks.records.run import Connection, Job, Options
@@ -24,6 +25,16 @@ class Place(click.types.StringParamType):
         return [CompletionItem(incomplete, type="file")]
 
 
+class RunId(click.types.StringParamType):
+    """A run, or a training: shells complete what lies in a folder, the latest first; of a bucket they do not ask."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        root = Path((ctx.params.get("root") or settle({}).root).removeprefix("file://"))
+        records = [path for kind in ("runs", "training") for path in root.glob(f"{kind}/{incomplete}*/*.json")]
+        return [CompletionItem(name) for name in sorted({path.parent.name for path in records}, reverse=True)]
+
+
+RUN_ID = RunId()
 PLACE, PLACES = Place(), ("root", "manifest")
 PLAIN = {int: click.INT, float: click.FLOAT, str: click.STRING}
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from flows.cli import output, show
-from flows.cli.options import Command, root_option
+from flows.cli.options import RUN_ID, Command, root_option
 from flows.config import settle
 from tasks.records.reasons import UsageError
 
@@ -73,7 +73,7 @@ def _drawing(command: Command) -> Command:
         click.option("--overwrite", is_flag=True, help="Replace the output file if it is there."),
         click.option("-o", "--out", type=out, help="The file to write: .png, .svg or .pdf."),
         click.option("--latest", is_flag=True, help="Of the latest run.  [default: of all runs]"),
-        click.argument("run_id", required=False),
+        click.argument("run_id", required=False, type=RUN_ID),
     ):
         command = option(command)
     return command

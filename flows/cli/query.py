@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from flows.cli import listing, show
-from flows.cli.options import field_options, json_option, root_option
+from flows.cli.options import RUN_ID, field_options, json_option, root_option
 from flows.config import FIELDS, settle
 from tasks.records.reasons import QUARANTINED, UsageError
 from tasks.records.words import amount, at_root
@@ -28,7 +28,7 @@ PAIRS = (
 
 
 @click.command()
-@click.argument("run_id", required=False)
+@click.argument("run_id", required=False, type=RUN_ID)
 @click.option("--latest", is_flag=True, help="The latest run.")
 @click.option("--night", metavar="DATE|today", help="Exit code 0 only if that night was run and every pair is done.")
 @click.option("--manifest", help="With --night: that manifest was run, {night} replaced by the date.")
@@ -145,7 +145,9 @@ def _unjudged(run: Any) -> str:
 
 
 @click.command()
-@click.option("--run", "run_ids", multiple=True, metavar="RUN_ID", help="Only this run; may be given again.")
+@click.option(
+    "--run", "run_ids", multiple=True, type=RUN_ID, metavar="RUN_ID", help="Only this run; may be given again."
+)
 @root_option
 @json_option
 def verify(run_ids: tuple[str, ...], as_json: bool, **flags: Any) -> int:

@@ -5,12 +5,12 @@ from typing import Any
 import click
 
 from flows.cli import show
-from flows.cli.options import check_named, json_option, root_option
+from flows.cli.options import RUN_ID, check_named, json_option, root_option
 from flows.config import settle
 
 
 @click.command()
-@click.argument("run_id", required=False)
+@click.argument("run_id", required=False, type=RUN_ID)
 @click.option("--latest", is_flag=True, help="The latest run.")
 @click.option(
     "--pairs", "most", type=click.IntRange(1, 100_000), default=2_000, show_default=True, metavar="N",

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from flows.cli import listing, show
 from flows.cli.options import (
     PLACE,
+    RUN_ID,
     check_named,
     job_options,
     json_option,
@@ -35,6 +36,7 @@ PREFECT_SETTINGS = {
 @click.argument("manifest", required=False, type=PLACE)
 @click.option(
     "--like",
+    type=RUN_ID,
     metavar="RUN_ID",
     help="In place of MANIFEST: the rows that this run kept, with its parameters and options but for flags given here.",
 )
@@ -84,11 +86,16 @@ def run(
 
 
 @click.command()
-@click.argument("run_id", required=False)
+@click.argument("run_id", required=False, type=RUN_ID)
 @click.option("--latest", is_flag=True, help="Rerun the latest run.")
 @root_option
 @click.option(
-    "--reason", "reasons", multiple=True, metavar="REASON", help="Only pairs with this reason; may be given again."
+    "--reason",
+    "reasons",
+    type=click.Choice([reason.value for reason in Reason]),
+    multiple=True,
+    metavar="REASON",
+    help="Only pairs with this reason; may be given again.",
 )
 @click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="Change a parameter; may be given again.")
 @click.option("--manifest", type=PLACE, help="A manifest whose rows replace those of equal pair_id.")
@@ -122,7 +129,7 @@ def rerun(
     job = RerunJob(
         root=settings.root,
         run_id=run_id or "",
-        reasons=tuple(_reason(name) for name in reasons),
+        reasons=tuple(map(Reason, reasons)),
         manifest=manifest or "",
         set=dict(_assignment(text) for text in sets),
         allow=allow,
@@ -190,13 +197,6 @@ def _tell(submission: Any, end: Any, frame: Any, as_json: bool) -> None:
     again = f"not written; `gramophone report {run.run_id} {at_root(submission.root)}` tries again"
     click.echo(f"report: {page if is_there(submission.store, page) else again}")
     click.echo(f"next:   {next_command(run, end, submission.root)}")
-
-
-def _reason(name: str) -> Reason:
-    try:
-        return Reason(name)
-    except ValueError:
-        raise UsageError(f"--reason {name}: no such reason; one of {', '.join(r.value for r in Reason)}.") from None
 
 
 def _assignment(text: str) -> tuple[str, Any]:

@@ -7,7 +7,7 @@ import click
 from pydantic import ValidationError
 
 from flows.cli import show
-from flows.cli.options import field_options, json_option, parameter_options, root_option
+from flows.cli.options import PLACE, RUN_ID, field_options, json_option, parameter_options, root_option
 from flows.config import settle, validation_message
 from tasks.records.reasons import UsageError
 from tasks.records.run import Options
@@ -20,9 +20,11 @@ used_options = field_options({name: Options.model_fields[name] for name in USED}
 
 
 @click.command()
-@click.argument("style", required=False)
-@click.option("--corpus", help="A manifest, whose contents are used, or a folder of audio.")
-@click.option("--resume", metavar="RUN_ID", help="Go on with a training that was interrupted, from its checkpoint.")
+@click.argument("style", required=False, type=PLACE)
+@click.option("--corpus", type=PLACE, help="A manifest, whose contents are used, or a folder of audio.")
+@click.option(
+    "--resume", type=RUN_ID, metavar="RUN_ID", help="Go on with a training that was interrupted, from its checkpoint."
+)
 @click.option("--dry-run", is_flag=True, help="Read everything, say what would be trained and how long; write nothing.")
 @click.option(
     "--learning-curve",

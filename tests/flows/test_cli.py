@@ -89,7 +89,7 @@ def test_every_entrypoint_loads_without_a_placeholder(entrypoint):
         (["rerun"], "`gramophone rerun --latest`"),
         (["metrics", "--votes", "--failed"], "--failed is about attempts"),
         (["status", "--latest", "--root", "empty"], "no runs under"),
-        (["rerun", "--latest", "--reason", "bad_luck"], "no such reason"),
+        (["rerun", "--latest", "--reason", "bad_luck"], "is not one of 'row_invalid'"),
         (["rerun", "--latest", "--set", "content_weight"], "NAME=VALUE"),
         (["restyle", "a.wav", "b.wav", "-o", "out.aac"], ".flac, .wav, .ogg, .mp3"),
         (["manifest", "build", "empty", "nowhere"], "no audio in"),
