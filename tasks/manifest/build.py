@@ -23,7 +23,7 @@ from tasks.overrides import shown
 from tasks.records import schema
 from tasks.records.pair import Fault
 from tasks.records.parameters import Parameters
-from tasks.records.reasons import PairError, Reason, UsageError, remedy
+from tasks.records.reasons import PairError, Reason, UsageError, remedy_before_a_run
 from tasks.records.run import Options
 from tasks.roots import Roots
 from tasks.store import open_store
@@ -132,7 +132,7 @@ def probe_audio(
         for given in pair.inputs:
             error = _unusable(found[given.uri], given.start, given.seconds, pair.params or base)
             if error:
-                help_ = remedy(error.reason, "RUN")
+                help_ = remedy_before_a_run(error.reason)
                 column = "content_uri" if given.role == "content" else "style_uri"
                 faults.append(Fault(pair.manifest_row, column, shown(given.uri), error.reason, error.message, help_))
     return Probed({u: a for u, a in found.items() if isinstance(a, AudioInfo)}, faults)

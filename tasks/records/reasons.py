@@ -120,6 +120,19 @@ def remedy(reason: Reason | str, run_id: str, quarantined: bool = False) -> str:
     return text.format(run=run_id, reason=reason.value)
 
 
+_BEFORE_A_RUN = {
+    Reason.INPUT_MISSING: "put the file there",
+    Reason.INPUT_FORBIDDEN: "allow its place with `--allow URI`, or choose another clip",
+    Reason.INPUT_TOO_LONG: "choose a slice (content_start, content_seconds), or run with `--max-seconds N`",
+    Reason.STORAGE: "try again",
+}
+
+
+def remedy_before_a_run(reason: Reason) -> str:
+    """What to do about an input that is found unusable while there is no run yet."""
+    return _BEFORE_A_RUN.get(reason, "mend the input, or choose another")
+
+
 def printable(text: str) -> str:
     """Control characters and marks of direction spelled out, which do nothing to a terminal then; lines stay lines."""
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
