@@ -129,8 +129,8 @@ const blind = (() => {
     }
     const rows = revealed.flatMap((conditions, n) => Object.entries(conditions)
       .sort(([one], [other]) => votes[n][other] - votes[n][one])
-      .map(([letter, condition]) => make("tr", {}, make("td", {}, String(n + 1)), make("td", {}, letter), make("td", {}, condition), make("td", { class: "number" }, told(votes[n][letter])))));
-    document.querySelector("#revealed thead").replaceChildren(make("tr", {}, make("th", {}, "trial"), make("th", {}, "heard as"), make("th", {}, "was"), make("th", { class: "number" }, "you said")));
+      .map(([letter, { was, of }]) => make("tr", {}, make("td", {}, String(n + 1)), make("td", {}, letter), make("td", {}, was), make("td", {}, of), make("td", { class: "number" }, told(votes[n][letter])))));
+    document.querySelector("#revealed thead").replaceChildren(make("tr", {}, make("th", {}, "trial"), make("th", {}, "heard as"), make("th", {}, "was"), make("th", {}, "of"), make("th", { class: "number" }, "you said")));
     document.querySelector("#revealed tbody").replaceChildren(...rows);
   }
 

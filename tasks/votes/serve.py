@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from tasks.records.reasons import OutOfReach, PairError, Reason, UsageError
+from tasks.records.reasons import OutOfReach, PairError, Reason, UsageError, printable
+from tasks.records.words import pair_name
 from tasks.report.rendering import rendered, text_of
 from tasks.report.serve import Listening
 from tasks.votes.ballot import Ballot
@@ -125,7 +126,7 @@ class Booth:
         if ballot is None or not ballot.ended:
             return JSONResponse({"error": "not before all is voted"}, 409)
         return JSONResponse(
-            [{letter: one.condition for letter, one in trial.lettered().items()} for trial in ballot.trials]
+            [{letter: _revealed(one) for letter, one in trial.lettered().items()} for trial in ballot.trials]
         )
 
 
@@ -137,6 +138,14 @@ def _told(number: int, trial: Trial) -> dict[str, Any]:
         known[role] = {"src": f"{number}/known/{role}"} | _slice(sound)
     letters = {name: {"src": f"{number}/sound/{name}"} | _slice(one) for name, one in trial.lettered().items()}
     return {"known": known, "letters": letters}
+
+
+def _revealed(one: Stimulus) -> dict[str, str]:
+    """What a sound was, and of which pair or file."""
+    name = pair_name(one.row["pair_id"], one.row["manifest_row"])
+    if one.number is not None:
+        name = printable(one.row["inputs"][one.number]["uri"].rsplit("/", 1)[-1])
+    return {"was": one.condition, "of": name}
 
 
 async def _body(request: Request) -> bytes | None:

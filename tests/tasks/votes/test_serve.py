@@ -100,7 +100,10 @@ def test_a_vote_is_kept_once_and_then_revealed(booth):
     assert set(votes["listener"]) == {"ann\\u202e"}, "what turns a line round is spelled out"
     assert votes["session"].unique() == [found.ballot.session]
     [revealed] = client.get(f"{found.page}reveal").json()
-    assert revealed == dict(zip(votes["letter"], votes["condition"], strict=True))
+    assert {letter: one["was"] for letter, one in revealed.items()} == dict(
+        zip(votes["letter"], votes["condition"], strict=True)
+    )
+    assert {one["of"] for one in revealed.values()} == {"p0", "p1", "content.wav", "style.wav"}
 
 
 def test_nothing_is_revealed_before_all_is_voted(booth):
