@@ -23,7 +23,7 @@ def night(desk):
         {"pair_id": f"s{value}", "content_uri": "tune.wav", "style_uri": "texture.wav", "content_start": 0.5,
          "params": json.dumps({"strength": value})} for value in (0.2, 1.0)
     ]  # fmt: skip
-    said = desk.type("run", desk.manifest(rows), "--json")
+    said = desk.ask("run", desk.manifest(rows), "--json")
     assert said.code == 0, said.err
     return said.json["run_id"]
 
@@ -85,7 +85,7 @@ def test_which_of_two_is_better_is_asked_heard_and_kept(desk, chromium, night):
     assert scores == {"A": 1.0, "B": 0.0}
     assert (kept["seconds_heard"] > 0).all()
     winner = kept.loc[kept["score"] == 1.0].iloc[0]
-    assert f"A\t{winner['condition']}\tbetter" in told
+    assert f"A\t{winner['condition']}\t{winner['pair_id']}\tbetter" in told
     results = pd.read_parquet(f"{desk.root}/results")
     row = results[results["manifest_row"] == winner["manifest_row"]].iloc[0]
     assert f"strength={json.loads(row['params'])['strength']}" == winner["condition"]
@@ -109,7 +109,7 @@ def test_several_are_rated_beside_a_hidden_reference(desk, chromium, night):
     assert dict(zip(rated["letter"], rated["score"], strict=True)) == {"A": 10, "B": 30, "C": 50, "D": 100}
     assert sorted(rated["role"]) == ["anchor", "output", "output", "reference"]
     assert rated["listener"].isna().all()
-    told = desk.type("metrics", "--votes", "--json").json
+    told = desk.ask("metrics", "--votes", "--json").json
     [recognised] = rated.loc[rated["role"] == "reference", "score"] >= 90
     assert told["left_out"] == ([] if recognised else [rated["session"].iloc[0]])
     assert len(told["ratings"]) == (4 if recognised else 0)
@@ -166,7 +166,7 @@ def test_enter_goes_on_from_the_slider_that_was_moved_last(desk, chromium, night
 
 def test_two_who_listen_have_sessions_of_their_own(desk, chromium, night):
     def sessions():
-        return {vote["session"] for vote in desk.type("metrics", "--votes", "--json").json["votes"]}
+        return {vote["session"] for vote in desk.ask("metrics", "--votes", "--json").json["votes"]}
 
     before = sessions()
     with booth(desk, chromium, night, "--blind", "ab") as tab:
@@ -188,21 +188,21 @@ def test_what_cannot_be_compared_says_what_can(desk, night):
         (("--aspect", "style"), "go with --blind"),
         (("--blind", "ab", "--aspect", "style"), "--aspect goes with --blind mushra"),
     ):
-        said = desk.type("listen", night, "--no-open", *arguments)
+        said = desk.ask("listen", night, "--no-open", *arguments)
         assert said.code == 2
         assert words in said.err
 
 
 def test_the_votes_are_counted_and_asked_in_sql(desk, night):
-    told, kept = desk.type("metrics", "--votes", "--json").json, votes(desk)
+    told, kept = desk.ask("metrics", "--votes", "--json").json, votes(desk)
     assert sum(one["votes"] for one in told["preferences"]) == (kept["kind"] == "ab").sum() / 2
     assert len(told["votes"]) == len(kept)
     joined = "select v.score, r.strength_loss from votes v join results r using (run_id, manifest_row)"
-    assert "strength_loss" in desk.type("metrics", "--votes", "--sql", joined).err
-    rows = desk.type("metrics", "--votes", "--sql", joined.replace("strength_loss", "style_loss"), "--json").json
+    assert "strength_loss" in desk.ask("metrics", "--votes", "--sql", joined).err
+    rows = desk.ask("metrics", "--votes", "--sql", joined.replace("strength_loss", "style_loss"), "--json").json
     assert len(rows) == len(kept)
-    assert "which of two is preferred" in desk.type("metrics", "--votes").out
-    assert desk.type("verify").code == 0
+    assert "which of two is preferred" in desk.ask("metrics", "--votes").out
+    assert desk.ask("verify").code == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

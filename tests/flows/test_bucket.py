@@ -51,9 +51,9 @@ def night(bucket, root, desk):
     said = {"dry": desk.ask("run", *manifest, "--dry-run", "--json")}
     said["run"] = desk.type("run", *manifest, PREFECT_LOGGING_LEVEL="DEBUG")
     store.create(tune, sound("pluck"))
-    said["rerun"] = desk.type("rerun", "--latest", "--root", root)
+    said["rerun"] = desk.ask("rerun", "--latest", "--root", root)
     store.replace(tune, sound("marimba"))
-    said["replaced"] = desk.type("run", *manifest, "--json")
+    said["replaced"] = desk.ask("run", *manifest, "--json")
     return said
 
 

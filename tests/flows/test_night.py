@@ -65,7 +65,7 @@ def night(desk):
     mended[1] |= {"content_uri": "content-3.wav", "params": '{"seed": 7}'}
     twice = {"pair_id": "twice", "content_uri": "content-2.wav", "style_uri": "style.wav", "params": '{"seed": 9}'}
     desk.manifest([*mended, twice], "mended.parquet")
-    said["rerun"] = desk.type("rerun", "--latest", "--manifest", "mended.parquet")
+    said["rerun"] = desk.ask("rerun", "--latest", "--manifest", "mended.parquet")
     said["status"] = desk.ask("status", "--latest", "--json")
     said["done"] = desk.ask("status", "--night", "2026-11-20")
     said["no night"] = desk.ask("status", "--night", "2026-11-19")
@@ -74,9 +74,9 @@ def night(desk):
     (desk.folder / "renamed.wav").write_bytes((desk.folder / "content-0.wav").read_bytes())
     renamed = {"pair_id": "renamed", "content_uri": "renamed.wav", "style_uri": "style.wav", "params": None}
     desk.manifest([renamed, renamed | {"pair_id": "new", "params": '{"seed": 77}'}], "renamed.parquet")
-    said["renamed"] = desk.type("run", "renamed.parquet", "--json")
-    said["again"] = desk.type("run", "good.parquet", "--json")
-    said["metrics"] = desk.type("metrics", "--json")
+    said["renamed"] = desk.ask("run", "renamed.parquet", "--json")
+    said["again"] = desk.ask("run", "good.parquet", "--json")
+    said["metrics"] = desk.ask("metrics", "--json")
     return said
 
 

@@ -29,7 +29,7 @@ def night(desk):
         {"pair_id": "one", "content_uri": "tune.wav", "style_uri": "texture.ogg"},
         {"pair_id": "two", "content_uri": "tune.wav", "style_uri": "texture.ogg", "params": '{"strength": 0.5}'},
     ]
-    said = desk.type("run", desk.manifest(rows), "--json")
+    said = desk.ask("run", desk.manifest(rows), "--json")
     assert said.code == 1, said.err
     root = desk.folder / "root/runs" / said.json["run_id"]
     return {"page": f"file://{root}/report.html", "run": said.json["run_id"]}

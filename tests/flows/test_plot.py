@@ -24,7 +24,7 @@ def made(desk):
         for style in ("rain", "bells") for strength in (0.5, 1.0)
     ]  # fmt: skip
     rows.append({"pair_id": "broken", "content_uri": "broken.wav", "style_uri": "rain.wav", "params": None})
-    done = desk.type("run", desk.manifest(rows))
+    done = desk.ask("run", desk.manifest(rows))
     assert done.code == 1, done.out + done.err
     return desk
 
