@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import pytest
 import soundfile
 
 from flows.cli import main
+from tasks.audio import encode
 from tasks.clips import synthesise
+from tasks.store import join, open_store
 from tests.browser import browser
 
 # Short clips, few evaluations: the whole way at a hundredth of the work.
@@ -86,6 +89,19 @@ class Desk:
     @property
     def root(self):
         return f"file://{self.folder}/root"
+
+
+def prefix_of_pairs(bucket, name, pairs):
+    """A prefix of its own with a tune, a texture, and a manifest of so many pairs of them."""
+    uri = join(bucket, f"{name}-{secrets.token_hex(4)}")
+    store = open_store(uri)
+    for clip, kind in (("tune", "marimba"), ("texture", "bells")):
+        store.create(join(uri, f"{clip}.flac"), encode(synthesise(kind, 1.0, 8_000), 8_000, "flac"))
+    rows = [
+        {"pair_id": f"p{n}", "content_uri": "tune.flac", "style_uri": "texture.flac", "seed": n} for n in range(pairs)
+    ]
+    store.create(join(uri, "manifest.parquet"), pd.DataFrame(rows).to_parquet())
+    return uri
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,24 +6,20 @@ were broken: a moment between two writes lasts a few milliseconds of a run.
 
 import itertools
 import os
-import secrets
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-import pandas as pd
 import pytest
 
-from tasks.audio import encode
-from tasks.clips import synthesise
 from tasks.layout import Layout
 from tasks.results import read_results, read_runs
 from tasks.standing import family_of, of_family
 from tasks.store import join, open_store
 from tasks.verify import verify
-from tests.flows.conftest import PATIENCE_SECONDS
+from tests.flows.conftest import PATIENCE_SECONDS, prefix_of_pairs
 from tests.proxy import Fault, Proxy, Seen, proxy_to
 
 PAIRS, SHARD = 6, 2
@@ -56,15 +52,7 @@ class Found:
 
 @pytest.fixture(scope="module")
 def prefix(s3_server):
-    uri = join(s3_server, f"crashes-{secrets.token_hex(4)}")
-    store = open_store(uri)
-    for name, kind in (("tune", "marimba"), ("texture", "bells")):
-        store.create(join(uri, f"{name}.flac"), encode(synthesise(kind, 1.0, 8_000), 8_000, "flac"))
-    rows = [
-        {"pair_id": f"p{n}", "content_uri": "tune.flac", "style_uri": "texture.flac", "seed": n} for n in range(PAIRS)
-    ]
-    store.create(join(uri, "manifest.parquet"), pd.DataFrame(rows).to_parquet())
-    return uri
+    return prefix_of_pairs(s3_server, "crashes", PAIRS)
 
 
 def crash(desk, prefix, s3_address, name, point, when):

@@ -10,17 +10,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import pandas as pd
 import pytest
 
-from tasks.audio import encode
-from tasks.clips import synthesise
 from tasks.layout import Layout
 from tasks.results import read_end, read_runs
 from tasks.standing import family_of, of_family
 from tasks.store import join, open_store
 from tasks.verify import verify
-from tests.flows.conftest import PATIENCE_SECONDS, SLOW
+from tests.flows.conftest import PATIENCE_SECONDS, SLOW, prefix_of_pairs
 from tests.flows.deployed import working
 from tests.flows.processes import children_of, command_of, needs_proc, wait_for
 from tests.proxy import Proxy, Seen, proxy_to
@@ -65,15 +62,7 @@ QUICK_ONES = {
 
 @pytest.fixture(scope="module")
 def prefix(s3_server):
-    uri = join(s3_server, f"stops-{secrets.token_hex(4)}")
-    store = open_store(uri)
-    for name, kind in (("tune", "marimba"), ("texture", "bells")):
-        store.create(join(uri, f"{name}.flac"), encode(synthesise(kind, 1.0, 8_000), 8_000, "flac"))
-    rows = [
-        {"pair_id": f"p{n}", "content_uri": "tune.flac", "style_uri": "texture.flac", "seed": n} for n in range(PAIRS)
-    ]
-    store.create(join(uri, "manifest.parquet"), pd.DataFrame(rows).to_parquet())
-    return uri
+    return prefix_of_pairs(s3_server, "stops", PAIRS)
 
 
 def send(pid, number):

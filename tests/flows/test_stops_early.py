@@ -1,20 +1,15 @@
 """A bucket that turns bad in mid-run ends it early, and so do too many failures; what is committed is kept."""
 
-import secrets
-
-import pandas as pd
 import pytest
 
 from flows.nightly import nightly
-from tasks.audio import encode
-from tasks.clips import synthesise
 from tasks.layout import Layout
 from tasks.records.parameters import Parameters
 from tasks.records.run import Job, Options
 from tasks.results import read_end, read_results, read_runs
 from tasks.store import join, open_store
 from tasks.verify import verify
-from tests.flows.conftest import QUICK
+from tests.flows.conftest import QUICK, prefix_of_pairs
 from tests.proxy import Fault, proxy_to
 
 PAIRS = 8
@@ -28,15 +23,7 @@ REFUSED = {
 @pytest.fixture(scope="module")
 def bucket(s3_server):
     """A manifest of eight pairs and their clips."""
-    uri = join(s3_server, f"stops-{secrets.token_hex(4)}")
-    store = open_store(uri)
-    for name, kind in (("tune", "marimba"), ("texture", "bells")):
-        store.create(join(uri, f"{name}.flac"), encode(synthesise(kind, 1.0, 8_000), 8_000, "flac"))
-    rows = [
-        {"pair_id": f"p{n}", "content_uri": "tune.flac", "style_uri": "texture.flac", "seed": n} for n in range(PAIRS)
-    ]
-    store.create(join(uri, "manifest.parquet"), pd.DataFrame(rows).to_parquet())
-    return uri
+    return prefix_of_pairs(s3_server, "stops", PAIRS)
 
 
 @pytest.mark.parametrize("change", [pytest.param(name, marks=mark) for name, (mark, _) in REFUSED.items()])

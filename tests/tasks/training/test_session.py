@@ -88,13 +88,16 @@ def test_a_corpus_that_changed_is_not_gone_on_with(job, folder):
         resume(str(folder / "root"), prepared.record.run_id)
 
 
-def test_every_clip_a_second_time_under_another_name_changes_nothing(job, folder):
+@pytest.mark.parametrize("clips", [16, pytest.param(100, marks=pytest.mark.slow)])
+def test_every_clip_a_second_time_under_another_name_changes_nothing(job, folder, clips):
+    for n in range(16, clips):
+        write(folder / "corpus" / f"{n:02d}.wav", n)
     plain = prepare(job())
     shutil.copytree(folder / "corpus", folder / "corpus" / "copies")
     doubled = prepare(job(name="doubled"))
     assert doubled.split == plain.split
     assert doubled.corpus.sha256 == plain.corpus.sha256
-    assert [len(source.uris) for source in doubled.corpus.sources] == [2] * 16
+    assert [len(source.uris) for source in doubled.corpus.sources] == [2] * clips
     first, second = (done(prepared)[0] for prepared in (plain, doubled))
     assert (first.validation_total, first.training_total) == (second.validation_total, second.training_total)
 
