@@ -6,8 +6,8 @@ from typing import Any
 
 from tasks.records import schema
 from tasks.records.reasons import OutOfReach
-from tasks.results import read_table
 from tasks.store import open_store
+from tasks.stored import read_table
 
 
 def read_curves(uris: Iterable[str]) -> dict[str, dict[str, Any]]:

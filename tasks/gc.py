@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from tasks.generations import newest_generations
 from tasks.layout import Layout, run_id_of
 from tasks.records.reasons import PairError
-from tasks.results import read_table
 from tasks.standing import is_working
 from tasks.store import Stat, Store
+from tasks.stored import read_table
 
 _NAMING = pa.schema([("audio_uri", pa.string()), ("curves_uri", pa.string())])
 
@@ -25,8 +26,9 @@ class Orphan:
 
 
 def orphans(store: Store, layout: Layout, before: float) -> list[Orphan]:
-    """Objects under audio/ and curves/ that no results row names, and probes; none changed since `before` (seconds
-    since the epoch, by the store's clock).
+    """Objects under audio/ and curves/ that no results row names, probes, and parts of compacted results that a newer
+    generation has replaced or that never became one; none changed since `before` (seconds since the epoch, by the
+    store's clock).
 
     Raises OutOfReach where a results file cannot be read: it might name any of them. PairError: storage.
     """
@@ -37,6 +39,7 @@ def orphans(store: Store, layout: Layout, before: float) -> list[Orphan]:
     named = _named(store, layout, [uri for uri, _ in results if uri.endswith(".parquet")])
     left = [(uri, found) for uri, found in written if uri not in named and _run_of(layout, uri) not in going_on]
     left += store.list(layout.probes())
+    left += _superseded(store, layout)
     return [Orphan(uri, found.size, found.modified) for uri, found in left if found.modified < before]
 
 
@@ -45,6 +48,13 @@ def removed(store: Store, found: Iterable[Orphan]) -> Iterator[tuple[Orphan, str
     found = list(found)
     with ThreadPoolExecutor(8) as pool:
         yield from zip(found, pool.map(lambda orphan: _refusal(store, orphan.uri), found), strict=True)
+
+
+def _superseded(store: Store, layout: Layout) -> list[tuple[str, Stat]]:
+    """Parts of no newest generation: of an older one a reader may be in the midst, hence they too have to be old."""
+    parts = list(store.list(layout.compacted()))  # listed before the markers: what is finished meanwhile is in neither
+    current = {path for one in newest_generations(store, layout).values() for path in one.parts}
+    return [(uri, found) for uri, found in parts if layout.below(uri) not in current]
 
 
 def _going_on(layout: Layout, written: Iterable[tuple[str, Stat]], before: float) -> set[str]:
@@ -68,14 +78,10 @@ def _named(store: Store, layout: Layout, uris: Iterable[str]) -> set[str]:
     return named
 
 
-def _below(layout: Layout, uri: str) -> str:
-    return uri.removeprefix(layout.root.rstrip("/") + "/")
-
-
 def _run_of(layout: Layout, uri: str) -> str | None:
     if uri.startswith(layout.runs() + "/"):
         return uri.removeprefix(layout.runs() + "/").split("/")[0]
-    return run_id_of(_below(layout, uri))
+    return run_id_of(layout.below(uri))
 
 
 def _refusal(store: Store, uri: str) -> str | None:

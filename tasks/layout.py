@@ -14,6 +14,10 @@ class Layout:
         parts = uri.split("/")[-4:]
         return join(self.root, *parts) if len(parts) == 4 and parts[1].startswith("night=") else uri
 
+    def below(self, uri: str) -> str:
+        """The path from the root."""
+        return uri.removeprefix(self.root.rstrip("/") + "/")
+
     def results(self) -> str:
         return join(self.root, "results")
 
@@ -31,6 +35,16 @@ class Layout:
 
     def all_curves(self) -> str:
         return join(self.root, "curves")
+
+    def compacted(self) -> str:
+        return join(self.root, "compacted")
+
+    def part(self, night: str, generation: int, part: int, sha256: str) -> str:
+        name = f"part-{part:05d}.{sha256[:12]}.parquet"
+        return join(self.compacted(), f"night={night}", f"{generation:04d}", name)
+
+    def generation(self, night: str, number: int) -> str:
+        return join(self.compacted(), f"night={night}", f"_generation-{number:04d}.json")
 
     def tombstones(self) -> str:
         return join(self.root, "tombstones")
@@ -75,5 +89,14 @@ class Layout:
 
 def run_id_of(uri: str) -> str | None:
     """The run that results, audio or curves belong to, from their path."""
+    return _key(uri, "run=")
+
+
+def night_of(uri: str) -> str | None:
+    """The night that they belong to."""
+    return _key(uri, "night=")
+
+
+def _key(uri: str, key: str) -> str | None:
     # The last: a root may lie in a folder of that name.
-    return next((p.removeprefix("run=") for p in reversed(uri.split("/")) if p.startswith("run=")), None)
+    return next((part.removeprefix(key) for part in reversed(uri.split("/")) if part.startswith(key)), None)

@@ -24,10 +24,11 @@ from tasks.records.reasons import POLICIES, QUARANTINED, Reason, UsageError
 from tasks.records.run import Options, RunRecord
 from tasks.records.texts import TimeOfDay
 from tasks.records.words import pair_name
-from tasks.results import read_table, rows_of
+from tasks.results import rows_of
 from tasks.roots import Roots, place
 from tasks.standing import Family, family_of, is_working, of_family
 from tasks.store import Store, open_store
+from tasks.stored import read_table
 from tasks.submit import Request, Submission, allowed_roots, check_overrides, submission
 from tasks.withdrawn import read_withdrawn
 

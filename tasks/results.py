@@ -1,37 +1,21 @@
 """Commit a shard's attempts, and read results back (blueprint, section 3)."""
 
 import hashlib
-import io
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import BaseModel, ValidationError
+import pyarrow.compute as pc
 
-from tasks.layout import Layout, run_id_of
+from tasks.generations import files_of
+from tasks.layout import Layout
 from tasks.records import schema
 from tasks.records.pair import Attempt
-from tasks.records.reasons import OutOfReach, PairError
+from tasks.records.reasons import OutOfReach
 from tasks.records.run import EndRecord, RunRecord
 from tasks.store import Store
-
-R = TypeVar("R", bound=BaseModel)
-
-
-def parquet_bytes(table: pa.Table) -> bytes:
-    """The table as one parquet file with page checksums. Curves are split by byte, which packs floats better."""
-    floats = [f"{f.name}.list.element" for f in table.schema if f.type == pa.list_(pa.float32())]
-    encoding: dict[str, Any] = {}
-    if floats:
-        others = [f.name for f in table.schema if pa.types.is_string(f.type)]
-        encoding = {"use_byte_stream_split": floats, "use_dictionary": others}
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, **encoding)
-    return sink.getvalue()
+from tasks.stored import frame_of, parquet_bytes, read_record, read_records, read_tables
 
 
 def commit_shard(
@@ -98,62 +82,15 @@ def _write_curves(
 
 def read_results(store: Store, layout: Layout, runs: Collection[str] | None = None) -> pd.DataFrame:
     """All attempts (or those of `runs`) as a DataFrame with the columns of the schema, oldest commit first."""
-    frame = read_tables(store, layout.results(), schema.RESULTS, runs)
-    return frame.sort_values(["committed_at", "run_id", "manifest_row"], ignore_index=True)
-
-
-def read_tables(store: Store, prefix: str, wanted: pa.Schema, runs: Collection[str] | None = None) -> pd.DataFrame:
-    """All parquet files below a prefix (or those of `runs`), as one table of exactly `wanted`."""
-    uris = [uri for uri, _ in store.list(prefix) if uri.endswith(".parquet")]
+    found = files_of(store, layout, runs)
+    try:
+        tables = read_tables(store, found.parts, schema.RESULTS)
+    except OutOfReach:  # they are derived: what they stand for is still there, and `verify` tells of them
+        found, tables = files_of(store, layout, runs, compacted=False), []
     if runs is not None:
-        uris = [uri for uri in uris if run_id_of(uri) in runs]
-    with ThreadPoolExecutor(8) as pool:
-        tables = list(pool.map(lambda uri: read_table(store, uri, wanted), uris))
-    frame: pd.DataFrame = pa.concat_tables([wanted.empty_table(), *tables]).to_pandas(maps_as_pydicts="strict")
-    return frame
-
-
-def _own(store: Store, uri: str) -> bytes:
-    """A file that we wrote: not being able to read it is no input's fault."""
-    try:
-        return store.read(uri).data
-    except PairError as error:
-        raise OutOfReach(error.message) from error
-
-
-def read_record(store: Store, uri: str, model: type[R]) -> R | None:
-    """A record that we wrote as JSON, or None where there is none."""
-    try:
-        found = store.stat(uri)
-    except PairError as error:
-        raise OutOfReach(error.message) from error
-    return None if found is None else _parsed(uri, _own(store, uri), model)
-
-
-def _parsed(uri: str, data: bytes, model: type[R]) -> R:
-    try:
-        return model.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        raise OutOfReach(
-            f"{uri} is not as a run writes it ({where}: {first['msg']}): it is damaged, or a later version wrote it; "
-            "move the folder of that run away to go on without it."
-        ) from error
-
-
-def read_table(store: Store, uri: str, wanted: pa.Schema) -> pa.Table:
-    """One parquet file of ours in exactly `wanted`: columns that came later are null in older files."""
-    try:
-        table = pq.ParquetFile(io.BytesIO(_own(store, uri)), page_checksum_verification=True).read()
-    except (pa.ArrowException, OSError) as error:
-        raise OutOfReach(
-            f"{uri} cannot be read as parquet ({error}); move it away: files here are written whole."
-        ) from error
-    missing = [f for f in wanted if f.name not in table.column_names]
-    for column in missing:
-        table = table.append_column(column, pa.nulls(table.num_rows, column.type))
-    return table.select(wanted.names).cast(wanted)
+        tables = [table.filter(pc.field("run_id").isin(list(runs))) for table in tables]
+    frame = frame_of([*tables, *read_tables(store, found.others, schema.RESULTS)], schema.RESULTS)
+    return frame.sort_values(["committed_at", "run_id", "manifest_row"], ignore_index=True)
 
 
 def read_run(store: Store, layout: Layout, run_id: str) -> RunRecord | None:
@@ -169,13 +106,6 @@ def read_end(store: Store, layout: Layout, run_id: str) -> EndRecord | None:
 def read_runs(store: Store, layout: Layout) -> list[RunRecord]:
     """Every run, oldest first."""
     return sorted(read_records(store, layout.runs(), RunRecord, "/run.json"), key=lambda run: run.run_id)
-
-
-def read_records(store: Store, prefix: str, model: type[R], ending: str = ".json") -> list[R]:
-    """All records below a prefix whose names end so."""
-    uris = [uri for uri, _ in store.list(prefix) if uri.endswith(ending)]
-    with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(lambda uri: _parsed(uri, _own(store, uri), model), uris))
 
 
 def rows_of(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:

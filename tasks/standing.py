@@ -16,9 +16,10 @@ from tasks.records import schema
 from tasks.records.reasons import Reason, UsageError
 from tasks.records.run import RunRecord, Stop
 from tasks.records.words import at_root
-from tasks.results import read_end, read_results, read_runs, read_table
+from tasks.results import read_end, read_results, read_runs
 from tasks.roots import place
 from tasks.store import Store, open_store
+from tasks.stored import read_table
 from tasks.withdrawn import Withdrawn, read_withdrawn
 
 OPEN = "open"

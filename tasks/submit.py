@@ -21,10 +21,11 @@ from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError, UsageError
 from tasks.records.run import Job, Options, RunRecord, new_run_id
 from tasks.records.texts import next_time, night_of, seconds_of
-from tasks.results import parquet_bytes, read_results, rows_of
+from tasks.results import read_results, rows_of
 from tasks.roots import Roots, place
 from tasks.store import Store, open_store
 from tasks.store.probe import probe
+from tasks.stored import parquet_bytes
 from tasks.withdrawn import read_withdrawn
 
 

@@ -1,5 +1,6 @@
 """Check the promises that storage can show: one row for each attempt, its audio and curves there, whole."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from tasks.generations import newest_generations
 from tasks.layout import Layout, run_id_of
 from tasks.records import schema
 from tasks.records.reasons import OutOfReach, PairError
 from tasks.records.tombstone import Tombstone
-from tasks.results import read_run, read_table, rows_of
-from tasks.store import Store
+from tasks.results import read_run, rows_of
+from tasks.store import Store, join
+from tasks.stored import frame_of, read_table, read_tables
 from tasks.withdrawn import read_withdrawn
 
 
@@ -22,6 +25,8 @@ def verify(store: Store, layout: Layout, runs: Collection[str] | None = None) ->
     yield from faults
     yield from _runs(store, layout, rows)
     yield from _identities(rows)
+    if runs is None:
+        yield from _compacted(store, layout, rows)
     withdrawn = read_withdrawn(store, layout).of(rows)
     yield from _left_of_withdrawn(store, rows, withdrawn)
     rows = rows.drop(index=list(withdrawn))
@@ -32,6 +37,31 @@ def verify(store: Store, layout: Layout, runs: Collection[str] | None = None) ->
             yield from found
         for found in pool.map(lambda uri: _curves(store, uri), curves):
             yield from found
+
+
+def _compacted(store: Store, layout: Layout, rows: pd.DataFrame) -> Iterator[str]:
+    """What stands for results files holds exactly their rows."""
+    for one in newest_generations(store, layout).values():
+        uris = [join(layout.root, path) for path in one.parts]
+        covered = {join(layout.root, path) for path in one.covers}
+        wanted = Counter(_attempt(row) for row in rows.to_dict("records") if _file(layout, one.night, row) in covered)
+        try:
+            tables = read_tables(store, uris, schema.RESULTS)
+        except OutOfReach as error:
+            yield f"{error} `gramophone compact` writes it anew once its folder is gone."
+            continue
+        found = Counter(map(_attempt, frame_of(tables, schema.RESULTS).to_dict("records")))
+        if found != wanted:
+            some = next(iter((found - wanted) | (wanted - found)))
+            yield f"{layout.generation(one.night, one.number)} does not hold what it covers: attempt {some}; delete it"
+
+
+def _file(layout: Layout, night: str, row: Mapping[Any, Any]) -> str:
+    return layout.shard_results(night, row["run_id"], row["shard"])
+
+
+def _attempt(row: Mapping[Any, Any]) -> str:
+    return f"{row['run_id']}/{row['manifest_row']}"
 
 
 def _rows(store: Store, layout: Layout, runs: Collection[str] | None) -> tuple[pd.DataFrame, list[str]]:

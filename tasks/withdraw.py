@@ -22,10 +22,11 @@ from tasks.records.tombstone import Tombstone
 from tasks.records.words import at_root
 from tasks.report import write_report
 from tasks.report.write import PAGE
-from tasks.results import read_record, read_results, read_runs
+from tasks.results import read_results, read_runs
 from tasks.roots import place
 from tasks.standing import is_working
 from tasks.store import AlreadyExists, Store
+from tasks.stored import read_record
 
 OUTPUTS = ("run_id", "manifest_row", "pair_id", "audio_uri", "served_by")
 

@@ -11,9 +11,9 @@ from tasks.lineage.uses import uses
 from tasks.records.pair import Input
 from tasks.records.reasons import PairError, Reason
 from tasks.records.tombstone import Tombstone
-from tasks.results import read_records
 from tasks.roots import shown
 from tasks.store import Store
+from tasks.stored import read_records
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ COMMANDS = {
     "plot": ("flows.cli.plot:plot", "Draw spectrograms, losses, a sweep, or a figure by style."),
     "lineage": ("flows.cli.lineage:lineage", "Show what made an output, or was made from an input."),
     "verify": ("flows.cli.query:verify", "Check that every result has its audio, whole."),
+    "compact": ("flows.cli.compact:compact", "Merge the results files of each night into few, for reading."),
     "gc": ("flows.cli.gc:gc", "Delete what no result names."),
     "withdraw": ("flows.cli.withdraw:withdraw", "Take a clip out: delete what was made from it."),
     "doctor": ("flows.cli.doctor:doctor", "Check device, codecs, versions, store and Prefect API."),

@@ -62,7 +62,7 @@ def build(
     """Build a manifest from the audio below CONTENT_DIR and STYLE_DIR."""
     from tasks.manifest.build import build as table_of
     from tasks.manifest.sweep import choices
-    from tasks.results import parquet_bytes
+    from tasks.stored import parquet_bytes
 
     output.check(out, overwrite)
     chosen = choices([_sweep(text) for text in sweeps], settle({}).parameters)

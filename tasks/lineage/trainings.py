@@ -6,8 +6,8 @@ from typing import Any
 
 from tasks.layout import Layout
 from tasks.records.training import CHECKPOINT, TrainingEnd, TrainingRecord
-from tasks.results import read_records
 from tasks.store import Store
+from tasks.stored import read_records
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from tasks.records import schema
 from tasks.records.reasons import UsageError
 from tasks.records.training import CHECKPOINT, CURVES, TrainingEnd, TrainingRecord
 from tasks.report.rendering import template_of, text_of
-from tasks.results import read_record, read_table
 from tasks.store import Store
+from tasks.stored import read_record, read_table
 from tasks.training.session import rows_of
 from tasks.training.state import State
 

@@ -25,10 +25,10 @@ from tasks.records.reasons import OutOfReach, PairError, Reason, UsageError
 from tasks.records.run import new_run_id
 from tasks.records.training import CHECKPOINT, CURVES, TrainedOn, TrainingEnd, TrainingJob, TrainingRecord
 from tasks.records.words import at_root
-from tasks.results import parquet_bytes, read_record
 from tasks.roots import Roots, place, shown
 from tasks.store import AlreadyExists, Store, open_store
 from tasks.store.probe import probe
+from tasks.stored import parquet_bytes, read_record
 from tasks.stylise.inputs import Reader, at_working_level, settings_of
 from tasks.training import loop
 from tasks.training.augment import NOTHING, Augmentation

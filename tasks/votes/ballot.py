@@ -11,8 +11,8 @@ from tasks.layout import Layout
 from tasks.lineage import code_version
 from tasks.records import schema
 from tasks.records.reasons import UsageError, printable
-from tasks.results import parquet_bytes
 from tasks.store import Store
+from tasks.stored import parquet_bytes
 from tasks.votes.trials import Aspect, Kind, Stimulus, Trial
 
 LONGEST_NAME = 64

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.layout import Layout
+from tasks.layout import Layout, run_id_of
 from tasks.records import schema
-from tasks.results import read_tables
 from tasks.store import Store
+from tasks.stored import frame_of, read_tables
 
 HEARD_AS_SUCH = 90.0
 """A hidden reference that is rated lower was not recognised ..."""
@@ -34,7 +34,10 @@ class Tally:
 
 def read_votes(store: Store, layout: Layout, runs: Collection[str] | None = None) -> pd.DataFrame:
     """All votes (or those that were given on `runs`), oldest first."""
-    frame = read_tables(store, layout.votes(), schema.VOTES, runs)
+    uris = [uri for uri, _ in store.list(layout.votes()) if uri.endswith(".parquet")]
+    if runs is not None:
+        uris = [uri for uri in uris if run_id_of(uri) in runs]
+    frame = frame_of(read_tables(store, uris, schema.VOTES), schema.VOTES)
     return frame.sort_values(["voted_at", "session", "trial", "letter"], ignore_index=True)
 
 

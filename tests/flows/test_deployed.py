@@ -218,15 +218,15 @@ def test_a_cancel_while_the_manifest_is_waited_for_leaves_nothing_and_the_next_r
     assert server.end_of(server.start("nightly", place.job("next", ["tune-0"]))).type.value == "COMPLETED"
 
 
-def test_a_night_that_begins_after_its_time_is_over_is_left_to_a_rerun(server, place, worker):
+def test_a_night_that_begins_after_its_time_is_over_is_left_to_a_rerun(desk, server, place, worker):
     job = place.job("over", ["tune-0", "tune-1"], options={"until": "06:00"})
     state = server.end_of(server.start("nightly", job))
     end = place.end("over")
     assert end.message == "0 of 2 pairs done; 2 not reached; stopped at the time of --until"
     assert state.message.startswith(f"{end.message}. Next: `gramophone rerun {end.run_id}")
     assert (end.exit_code, end.reasons) == (1, {"preempted": 2})
-    again = server.end_of(server.start("rerun", {"root": join(place.uri, "over"), "reasons": ["preempted"]}))
-    assert again.message == "2 of 2 pairs done"
+    again = desk.ask("rerun", end.run_id, "--reason", "preempted", "--root", join(place.uri, "over"))
+    assert "2 of 2 pairs done" in again.out, again.err
 
 
 def test_a_second_run_is_cancelled_while_the_first_goes_on_and_a_cancel_commits_what_is_done(server, place, worker):

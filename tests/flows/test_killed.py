@@ -37,6 +37,10 @@ def manifest(desk, request):
     return desk.manifest(rows, f"{request.node.name[:40]}.parquet")
 
 
+SOONER = ("--set", "spectrogram_evaluations=6", "--set", "refine_evaluations=4")
+"""What a rerun does soon: nobody stops it in the middle."""
+
+
 def committed(root: Path):
     return list(root.glob("results/*/*/shard-*.parquet"))
 
@@ -64,7 +68,7 @@ def test_a_killed_flow_takes_its_workers_with_it_and_a_rerun_does_the_rest(desk,
     wait_for(lambda: not any(is_alive(pid) for pid in family), "the workers to end", 20)
     found = standing_of(desk, root)
     assert found["reasons"] == {"lost": PAIRS - 2 * before}
-    again = desk.type("rerun", "--latest", "--root", root)
+    again = desk.ask("rerun", "--latest", "--root", root, *SOONER)
     assert again.code == 0, again.err
     found = standing_of(desk, root)
     assert found["counts"]["ok"] == PAIRS
@@ -149,7 +153,7 @@ def test_a_signalled_run_commits_what_is_done_and_leaves_the_rest_to_a_rerun(des
     assert_whole(desk, root)
     if reason == "cancelled":
         return  # a rerun goes by the results, whichever signal it was
-    again = desk.type("rerun", "--latest", "--reason", reason, "--root", root)
+    again = desk.ask("rerun", "--latest", "--reason", reason, "--root", root, *SOONER)
     assert again.code == 0, again.err
     assert standing_of(desk, root)["counts"]["ok"] == PAIRS
     assert_whole(desk, root)

@@ -11,9 +11,10 @@ from tasks.records.pair import Attempt, Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import OutOfReach, PairError, Reason, UsageError
 from tasks.records.run import EndRecord, Options, RunRecord, Stop
-from tasks.results import commit_shard, parquet_bytes, read_results
+from tasks.results import commit_shard, read_results
 from tasks.standing import across_runs, at_work, counts, families_of_night, family_of, is_working, of_family, reasons
 from tasks.store import open_store
+from tasks.stored import parquet_bytes
 
 
 class History:

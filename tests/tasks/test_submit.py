@@ -9,11 +9,11 @@ from tasks.records.pair import Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.records.run import Job, Options
 from tasks.rerun import RerunJob, prepare_rerun
-from tasks.results import read_table
 from tasks.roots import Roots
 from tasks.shard import Bench, run_shard
 from tasks.standing import family_of, of_family
 from tasks.store import open_store
+from tasks.stored import read_table
 from tasks.submit import prepare_nightly, record
 from tasks.worker import Worker
 from tests.tasks.test_shard import poisoned

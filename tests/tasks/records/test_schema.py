@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from tasks.records import schema
-from tasks.results import parquet_bytes
+from tasks.stored import parquet_bytes
 
 
 def test_results_without_a_failure_and_with_failures_only_read_back_together(tmp_path):

@@ -19,8 +19,9 @@ from tasks.records.parameters import Parameters
 from tasks.records.run import EndRecord, Options, RunRecord, Stop
 from tasks.report import write_report
 from tasks.report.facts import PART
-from tasks.results import commit_shard, parquet_bytes
+from tasks.results import commit_shard
 from tasks.store import join, open_store
+from tasks.stored import parquet_bytes
 
 EVIL = "</script><script>alert(1)</script>`rm -rf`"
 

@@ -1,0 +1,89 @@
+"""Records and tables as we store them: JSON and parquet, written whole, and read back as nobody else writes them."""
+
+import io
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ValidationError
+
+from tasks.records.reasons import OutOfReach, PairError
+from tasks.store import Store
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """The table as one parquet file with page checksums. Curves are split by byte, which packs floats better."""
+    floats = [f"{f.name}.list.element" for f in table.schema if f.type == pa.list_(pa.float32())]
+    encoding: dict[str, Any] = {}
+    if floats:
+        others = [f.name for f in table.schema if pa.types.is_string(f.type)]
+        encoding = {"use_byte_stream_split": floats, "use_dictionary": others}
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, **encoding)
+    return sink.getvalue()
+
+
+def read_record(store: Store, uri: str, model: type[R]) -> R | None:
+    """A record that we wrote as JSON, or None where there is none."""
+    try:
+        found = store.stat(uri)
+    except PairError as error:
+        raise OutOfReach(error.message) from error
+    return None if found is None else _parsed(uri, _own(store, uri), model)
+
+
+def read_records(store: Store, prefix: str, model: type[R], ending: str = ".json") -> list[R]:
+    """All records below a prefix whose names end so."""
+    uris = [uri for uri, _ in store.list(prefix) if uri.endswith(ending)]
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lambda uri: _parsed(uri, _own(store, uri), model), uris))
+
+
+def _parsed(uri: str, data: bytes, model: type[R]) -> R:
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole"
+        raise OutOfReach(
+            f"{uri} is not as a run writes it ({where}: {first['msg']}): it is damaged, or a later version wrote it; "
+            "move the folder of that run away to go on without it."
+        ) from error
+
+
+def read_tables(store: Store, uris: Iterable[str], wanted: pa.Schema) -> list[pa.Table]:
+    """Parquet files of ours, each as `read_table` does."""
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lambda uri: read_table(store, uri, wanted), uris))
+
+
+def frame_of(tables: Iterable[pa.Table], wanted: pa.Schema) -> pd.DataFrame:
+    frame: pd.DataFrame = pa.concat_tables([wanted.empty_table(), *tables]).to_pandas(maps_as_pydicts="strict")
+    return frame
+
+
+def read_table(store: Store, uri: str, wanted: pa.Schema) -> pa.Table:
+    """One parquet file of ours in exactly `wanted`: columns that came later are null in older files."""
+    try:
+        table = pq.ParquetFile(io.BytesIO(_own(store, uri)), page_checksum_verification=True).read()
+    except (pa.ArrowException, OSError) as error:
+        raise OutOfReach(
+            f"{uri} cannot be read as parquet ({error}); move it away: files here are written whole."
+        ) from error
+    missing = [f for f in wanted if f.name not in table.column_names]
+    for column in missing:
+        table = table.append_column(column, pa.nulls(table.num_rows, column.type))
+    return table.select(wanted.names).cast(wanted)
+
+
+def _own(store: Store, uri: str) -> bytes:
+    """A file that we wrote: not being able to read it is no input's fault."""
+    try:
+        return store.read(uri).data
+    except PairError as error:
+        raise OutOfReach(error.message) from error
