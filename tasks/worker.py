@@ -228,12 +228,12 @@ def _carry_out(order: Order, connection: Connection, stop: Any, device: Any, poo
 
 
 def device_columns(device: Any) -> dict[str, Any]:
-    """What a results row says of the device that computed it."""
+    """What a results row says of the device that computed it, given as torch's or by its name."""
     import platform
 
     import torch
 
-    gpu = device.type == "cuda"
+    gpu = torch.device(device).type == "cuda"
     return {
         "device": torch.cuda.get_device_name(device) if gpu else f"cpu {platform.machine()}",
         "torch": torch.__version__,

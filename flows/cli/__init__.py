@@ -14,6 +14,7 @@ COMMANDS = {
     "run": ("flows.cli.run:run", "Restyle every pair of a manifest that is not done yet."),
     "rerun": ("flows.cli.run:rerun", "Compute the failed and open pairs of a run, and nothing else."),
     "train": ("flows.cli.train:train", "Train a network that restyles in the texture of STYLE in a single pass."),
+    "estimate": ("flows.cli.estimate:estimate", "Say what a run would take: hours, storage, money."),
     "status": ("flows.cli.query:status", "Show how the pairs of a run stand."),
     "metrics": ("flows.cli.metrics:metrics", "Show or query the results."),
     "report": ("flows.cli.report:report", "Write the page of a run, to look at and to listen."),

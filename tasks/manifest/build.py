@@ -120,13 +120,7 @@ def probe_audio(
     It is decoded as a run does it, in processes of its own, by a `pool` that is closed in the end.
     """
     pairs = [pair for pair in manifest.pairs(base) if not pair.faults]
-    uris = sorted({i.uri for pair in pairs for i in pair.inputs})
-
-    with (
-        closing(pool or DecodePool(min(4, os.cpu_count() or 1))) as decoders,
-        ThreadPoolExecutor(READERS) as readers,
-    ):
-        found = dict(zip(uris, readers.map(lambda uri: _probed(uri, roots, options, decoders), uris), strict=True))
+    found = probed_uris(sorted({i.uri for pair in pairs for i in pair.inputs}), roots, options, pool)
     faults = []
     for pair in pairs:
         for given in pair.inputs:
@@ -136,6 +130,17 @@ def probe_audio(
                 column = "content_uri" if given.role == "content" else "style_uri"
                 faults.append(Fault(pair.manifest_row, column, shown(given.uri), error.reason, error.message, help_))
     return Probed({u: a for u, a in found.items() if isinstance(a, AudioInfo)}, faults)
+
+
+def probed_uris(
+    uris: Sequence[str], roots: Roots, options: Options, pool: DecodePool | None = None
+) -> dict[str, AudioInfo | PairError]:
+    """What decoding each of these files shows, or why it cannot be used."""
+    with (
+        closing(pool or DecodePool(min(4, os.cpu_count() or 1))) as decoders,
+        ThreadPoolExecutor(READERS) as readers,
+    ):
+        return dict(zip(uris, readers.map(lambda uri: _probed(uri, roots, options, decoders), uris), strict=True))
 
 
 def _probed(uri: str, roots: Roots, options: Options, decoders: DecodePool) -> AudioInfo | PairError:
