@@ -5,10 +5,10 @@ benchmark's pairs, which are restyled afterwards by the network, by the network 
 the optimiser. Judged is the written audio: its style loss over the untouched content's. A root that has the network
 already is not trained in anew.
 
-Measured so on one thread of a machine that was shared (a third of a core: 1,200 steps in 1,547 s), style forest/forest,
-30 sources and 5 for validation: on the eight contents 0.12 of the untouched style loss is left (0.03 to 0.21; 0.09 of
-the mean) for 0.21 CPU seconds, and 0.034 with 8 refine evaluations for 0.90; the optimiser takes 9 to 11
-(three contents) and leaves 0.0005 to 0.003.
+Measured so (two cores of an AMD EPYC, 2 threads, other work beside it at times: 6,117 steps in 1,200 s), style
+forest/forest, 30 sources and 5 for validation: on the eight contents 0.031 of the untouched style loss is left (0.009 to
+0.051) for 0.23 CPU seconds, 0.018 with 8 refine evaluations for 1.45; the optimiser leaves 0.002 (0.0005 to 0.0035) for
+16.3, on one thread for 7. A fifth of the steps left 0.12.
 
     python -m tests.bench.bench_feedforward --seconds 1200 --threads 2 --root /tmp/feedforward
 """
