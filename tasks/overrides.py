@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -14,6 +14,7 @@ from tasks.roots import bare
 
 NAMED = 5
 """So many unknown names are named, and so many problems of one parameter."""
+SEEDS = range(2**63)
 
 
 class ParamsInvalid(ValueError):
@@ -55,16 +56,27 @@ def resolve(base: Parameters, text: str | None, seed: int | None, method: str | 
 
     Raises ParamsInvalid with every problem.
     """
-    if not text and seed is None and method is None:
-        return base
+    found, own_seed = _resolved(base, text or "", method)
+    if seed is None:
+        return found
+    if own_seed not in (None, seed):
+        raise ParamsInvalid(
+            [(f"seed {shown(own_seed)}", f"differs from the seed column, {seed}", "use one of the two")]
+        )
+    return found if found.seed == seed else _seeded(found, seed)
+
+
+@lru_cache(maxsize=4_096)
+def _resolved(base: Parameters, text: str, method: str | None) -> tuple[Parameters, Any]:
+    """Without the column `seed`, and the seed that the text names: a million rows have few texts."""
     own = ({} if method is None else {"method": method}) | overrides(text)
-    if seed is not None:
-        if own.get("seed", seed) != seed:
-            raise ParamsInvalid(
-                [(f"seed {shown(own['seed'])}", f"differs from the seed column, {seed}", "use one of the two")]
-            )
-        own["seed"] = seed
-    return checked({**base.model_dump(mode="json"), **own})
+    return (checked({**base.model_dump(mode="json"), **own}) if own else base), own.get("seed")
+
+
+def _seeded(params: Parameters, seed: int) -> Parameters:
+    if seed in SEEDS:
+        return params.model_copy(update={"seed": seed})
+    return checked({**params.model_dump(mode="json"), "seed": seed})  # which says why not
 
 
 def checked(values: dict[str, Any]) -> Parameters:

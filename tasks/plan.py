@@ -91,9 +91,11 @@ def _served(pairs: Sequence[Pair], done: pd.DataFrame, audio_exists: Callable[[s
         key = plan_key_of_row(row)
         if key is not None:
             rows.setdefault(key, row)  # the first that was committed
+    known = {row["content_uri"] for row in rows.values()}
     candidates = {}
     for pair in pairs:
-        key = None if pair.faults else pair.plan_key()
+        may_be = pair.content is not None and pair.content.uri in known  # a key costs more than a look
+        key = pair.plan_key() if may_be and not pair.faults else None
         if key is not None and key in rows:
             candidates[pair.manifest_row] = rows[key]
     uris = sorted({row["audio_uri"] for row in candidates.values()})

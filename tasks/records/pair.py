@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from tasks.records.parameters import ALGORITHM_VERSION, Parameters, canonical_json, sha256_of
@@ -132,10 +133,15 @@ def plan_key_of_row(row: Mapping[str, Any]) -> str | None:
         pair_id=row["pair_id"],
         inputs=tuple(Input(**i) for i in row["inputs"]),
         method=row["method"],
-        params=Parameters.model_validate_json(row["params"]),
+        params=_parameters(row["params"]),
         model_sha256=row["model_sha256"],
     )
     return pair.plan_key()
+
+
+@lru_cache(maxsize=4_096)
+def _parameters(text: str) -> Parameters:
+    return Parameters.model_validate_json(text)
 
 
 @dataclass
