@@ -6,9 +6,9 @@ the optimiser. Judged is the written audio: its style loss over the untouched co
 already is not trained in anew.
 
 Measured so (two cores of an AMD EPYC, 2 threads, other work beside it at times: 6,117 steps in 1,200 s), style
-forest/forest, 30 sources and 5 for validation: on the eight contents 0.031 of the untouched style loss is left (0.009 to
-0.051) for 0.23 CPU seconds, 0.018 with 8 refine evaluations for 1.45; the optimiser leaves 0.002 (0.0005 to 0.0035) for
-16.3, on one thread for 7. A fifth of the steps left 0.12.
+forest/forest, 30 sources and 5 for validation: on the eight contents 0.031 of the untouched style loss is left (0.009
+to 0.051) for 0.23 CPU seconds, 0.018 with 8 refine evaluations for 1.45; the optimiser leaves 0.002 (0.0005 to 0.0035)
+for 16.3, on one thread for 7. A fifth of the steps left 0.12.
 
     python -m tests.bench.bench_feedforward --seconds 1200 --threads 2 --root /tmp/feedforward
 """
