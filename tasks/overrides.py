@@ -66,7 +66,7 @@ def resolve(base: Parameters, text: str | None, seed: int | None, method: str | 
     return found if found.seed == seed else _seeded(found, seed)
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def _resolved(base: Parameters, text: str, method: str | None) -> tuple[Parameters, Any]:
     """Without the column `seed`, and the seed that the text names: a million rows have few texts."""
     own = ({} if method is None else {"method": method}) | overrides(text)

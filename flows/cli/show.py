@@ -19,19 +19,46 @@ from tasks.records.reasons import printable
 
 LINE_EVERY_SECONDS = 30.0
 MOST_ROWS = 50
+FOLDED, UNBROKEN = 24, 32
+"""Characters of a column that are not folded: of the first more, for it is what one looks for, and copies."""
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table on stdout; cells are shown as they are, whatever they contain, and do nothing to a terminal."""
+    """A table on stdout; cells are shown as they are, whatever they contain, and do nothing to a terminal.
+
+    Long texts are folded, and nothing else is: where that does not make it fit, each row stands as a block of lines.
+    """
     from rich.text import Text
 
-    console = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 200)
+    console = _console()
+    shown = [[cell(value) for value in row] for row in rows]
+    widths = [max(map(len, (name, *cells))) for name, *cells in zip(columns, *shown, strict=True)]
+    least = [min(width, FOLDED if number else UNBROKEN) for number, width in enumerate(widths)]
+    if sum(least) + 3 * len(least) > console.width:
+        _blocks(title, columns, shown)
+        return
     made = Table(title=title, title_justify="left", header_style="bold", show_edge=False)
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(cell(value)) for value in row))
+    for name, width in zip(columns, least, strict=True):
+        made.add_column(name, overflow="fold", min_width=width)
+    for row in shown:
+        made.add_row(*map(Text, row))
     console.print(made)
+
+
+def _console() -> Console:
+    """A terminal as wide as it is; what is no terminal is wide enough."""
+    return Console() if sys.stdout.isatty() else Console(soft_wrap=True, width=200)
+
+
+def _blocks(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Each row in lines of its own, without what it has not."""
+    click.echo(title)
+    wide = max(map(len, columns))
+    for first, *rest in rows:
+        click.echo(f" {columns[0]:<{wide + 2}}  {first}")
+        for name, value in zip(columns[1:], rest, strict=True):
+            if value != "-":
+                click.echo(f"   {name:<{wide}}  {value}")
 
 
 def cell(value: Any) -> str:
