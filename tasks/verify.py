@@ -41,27 +41,28 @@ def verify(store: Store, layout: Layout, runs: Collection[str] | None = None) ->
 
 def _compacted(store: Store, layout: Layout, rows: pd.DataFrame) -> Iterator[str]:
     """What stands for results files holds exactly their rows."""
+    files = rows[["run_id", "shard"]].drop_duplicates()
     for one in newest_generations(store, layout).values():
-        uris = [join(layout.root, path) for path in one.parts]
-        covered = {join(layout.root, path) for path in one.covers}
-        wanted = Counter(_attempt(row) for row in rows.to_dict("records") if _file(layout, one.night, row) in covered)
         try:
-            tables = read_tables(store, uris, schema.RESULTS)
+            parts = read_tables(store, [join(layout.root, path) for path in one.parts], schema.RESULTS)
         except OutOfReach as error:
             yield f"{error} `gramophone compact` writes it anew once its folder is gone."
             continue
-        found = Counter(map(_attempt, frame_of(tables, schema.RESULTS).to_dict("records")))
+        covers = set(one.covers)
+        covered = [
+            layout.below(layout.shard_results(one.night, run, shard)) in covers
+            for run, shard in files.itertuples(index=False)
+        ]
+        wanted = _attempts(rows.merge(files[covered], on=["run_id", "shard"]))
+        found = _attempts(frame_of(parts, schema.RESULTS))
         if found != wanted:
-            some = next(iter((found - wanted) | (wanted - found)))
-            yield f"{layout.generation(one.night, one.number)} does not hold what it covers: attempt {some}; delete it"
+            run, row = next(iter((found - wanted) | (wanted - found)))
+            marker = layout.generation(one.night, one.number)
+            yield f"{marker} does not hold what it covers: attempt {run}/{row}; delete it"
 
 
-def _file(layout: Layout, night: str, row: Mapping[Any, Any]) -> str:
-    return layout.shard_results(night, row["run_id"], row["shard"])
-
-
-def _attempt(row: Mapping[Any, Any]) -> str:
-    return f"{row['run_id']}/{row['manifest_row']}"
+def _attempts(rows: pd.DataFrame) -> Counter[tuple[str, int]]:
+    return Counter(zip(rows["run_id"], rows["manifest_row"], strict=True))
 
 
 def _rows(store: Store, layout: Layout, runs: Collection[str] | None) -> tuple[pd.DataFrame, list[str]]:
