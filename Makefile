@@ -33,6 +33,7 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/cog --check README.md manifests/README.md
+	@echo lint: all is right
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

@@ -7,12 +7,15 @@ import torch
 
 from tasks.attempts import told
 from tasks.decoding import DecodePool
+from tasks.layout import Layout
 from tasks.records.pair import Input, Pair
 from tasks.records.parameters import Parameters
 from tasks.roots import Roots, place
+from tasks.store import open_store
 from tasks.stylise import Restyled, Track, load, transfer_track, write
 from tasks.transfer.pipeline import Step
 from tasks.transfer.settings import SettingsError
+from tasks.withdrawn import read_withdrawn
 from tasks.worker import devices
 
 
@@ -21,7 +24,8 @@ def restyle_files(
 ) -> Restyled:
     """The audio of one pair of local files, encoded, with its figures. Networks of styles lie below `root`.
 
-    `on_step` hears of each step: its stage and how many evaluations it was. Raises PairError.
+    Nor is a clip used that was withdrawn there. `on_step` hears of each step: its stage and how many evaluations it
+    was. Raises PairError.
     """
     pool = DecodePool(1)
     files = tuple(Input(i.role, place(i.uri), i.start, i.seconds) for i in inputs)
@@ -37,6 +41,8 @@ def restyle_files(
     def step(step: Step) -> None:
         on_step(step.stage, 0 if step.stage == "phase" else 1)
 
+    if root:
+        read_withdrawn(open_store(root), Layout(root)).check(loaded.pair.inputs)
     track = Track(loaded)
     return write(track, transfer_track(track, torch.device(devices(device)[0]), step), run_id=None)
 

@@ -27,6 +27,7 @@ from tasks.roots import place
 from tasks.standing import is_working
 from tasks.store import AlreadyExists, Store
 from tasks.stored import read_record
+from tasks.withdrawn import read_withdrawn
 
 OUTPUTS = ("run_id", "manifest_row", "pair_id", "audio_uri", "served_by")
 
@@ -49,6 +50,7 @@ class Withdrawal:
     named: str
     uri: str | None
     digests: frozenset[str]  # all that lay under the URI, and outputs of it that were inputs again
+    files: dict[str, int]  # what lay under its name, by digest: how many of the outputs each was used for
     outputs: pd.DataFrame  # the `ok` attempts that were made from it, with columns OUTPUTS
     networks: list[Trained]  # that were trained for it or on it
     objects: list[Orphan]  # all their files, and curves that are only these outputs', as far as they are still there
@@ -82,7 +84,11 @@ def find(store: Store, layout: Layout, asked: str) -> Withdrawal:
     known |= {name if uri else sha256 for name, sha256 in clips}
     unread = before is None and named not in known
     alike = _alike(uri, known) if uri and unread else ()
-    return Withdrawal(named, uri, digests, outputs[list(OUTPUTS)], networks, objects, before, tombstone, unread, alike)
+    lay = used[used["uri"].eq(uri or "") & used["sha256"].notna()]
+    files_of_it = {str(sha256): group.index.nunique() for sha256, group in lay.groupby("sha256")}
+    return Withdrawal(
+        named, uri, digests, files_of_it, outputs[list(OUTPUTS)], networks, objects, before, tombstone, unread, alike
+    )
 
 
 def bury(store: Store, layout: Layout, found: Withdrawal, reason: str = "") -> Tombstone:
@@ -99,9 +105,30 @@ def bury(store: Store, layout: Layout, found: Withdrawal, reason: str = "") -> T
     if found.before is None:
         _create(store, found.tombstone, stone)
         return stone
+    if found.before.lifted_at is not None:  # what it deleted then is gone still
+        store.replace(found.tombstone, stone.model_dump_json(indent=2).encode())
+        return stone
     for digest in found.digests - set(found.before.sha256):  # made by a run that was under way at the time
         _create(store, layout.tombstone(digest), stone.model_copy(update={"uri": None, "sha256": (digest,)}))
     return found.before
+
+
+def lift(store: Store, layout: Layout, found: Withdrawal) -> list[str]:
+    """Undo a withdrawal: the clip may be used again, what was deleted stays so. Returns the tombstones that say it."""
+    if found.before is None or found.before.lifted_at is not None:
+        other = read_withdrawn(store, layout).by_digest.get(found.named)
+        as_ = f"; it is by way of another name: --input {other.uri}" if other and other.uri else ""
+        raise UsageError(
+            f"{found.named} is not withdrawn by that name under {layout.root}{as_}: there is nothing to undo."
+        )
+    names = [found.tombstone, *map(layout.tombstone, sorted(found.before.sha256))]
+    lifted = []
+    for uri in dict.fromkeys(names):
+        stone = read_record(store, uri, Tombstone)
+        if stone is not None and stone.lifted_at is None:
+            store.replace(uri, stone.model_copy(update={"lifted_at": datetime.now(UTC)}).model_dump_json().encode())
+            lifted.append(uri)
+    return lifted
 
 
 def pages(store: Store, layout: Layout, found: Withdrawal) -> list[str]:
@@ -142,7 +169,7 @@ def _alike(uri: str, known: Iterable[str]) -> tuple[str, ...]:
     for one in sorted(known):
         of_name.setdefault(one.rsplit("/", 1)[-1], []).append(one)
     name = uri.rsplit("/", 1)[-1]
-    names = [name] if name in of_name else get_close_matches(name, of_name, n=3)
+    names = [name] if name in of_name else get_close_matches(name, of_name, n=3, cutoff=0.7)
     return tuple(one for name in names for one in of_name[name])[:3]
 
 

@@ -18,17 +18,20 @@ from tasks.stored import read_records
 
 @dataclass(frozen=True)
 class Withdrawn:
-    """All tombstones, to be asked by URI and by digest."""
+    """All tombstones, to be asked by URI and by digest. `lifted`: those that were undone."""
 
     by_uri: Mapping[str, Tombstone] = field(default_factory=dict)
     by_digest: Mapping[str, Tombstone] = field(default_factory=dict)
+    lifted: tuple[Tombstone, ...] = ()
 
     @classmethod
     def by(cls, tombstones: Iterable[Tombstone]) -> "Withdrawn":
         found = sorted(tombstones, key=lambda one: one.withdrawn_at, reverse=True)  # the first of its kind stands
+        valid = [one for one in found if one.lifted_at is None]
         return cls(
-            {one.uri: one for one in found if one.uri},
-            {digest: one for one in found for digest in one.sha256},
+            {one.uri: one for one in valid if one.uri},
+            {digest: one for one in valid for digest in one.sha256},
+            tuple(one for one in found if one.lifted_at is not None),
         )
 
     def refusal(self, one: Input) -> PairError | None:
@@ -45,12 +48,18 @@ class Withdrawn:
                 raise error
 
     def of(self, rows: pd.DataFrame) -> dict[Any, Tombstone]:
-        """The attempts that used something that is withdrawn, by their index."""
-        if not self.by_digest and not self.by_uri:
+        """The attempts that used something that is withdrawn, or was when that was undone, by their index."""
+        if not self.by_digest and not self.by_uri and not self.lifted:
             return {}
         used = uses(rows)
+        found: dict[Any, Tombstone] = {}
+        for stone in self.lifted:
+            then = used[rows.loc[used.index, "committed_at"].lt(stone.lifted_at).to_numpy()]
+            found |= dict.fromkeys(
+                then.index[then["uri"].eq(stone.uri or "") | then["sha256"].isin(stone.sha256)], stone
+            )
         used = used[used["uri"].isin(list(self.by_uri)) | used["sha256"].isin(list(self.by_digest))]
-        return {
+        return found | {
             key: self.by_uri.get(uri) or self.by_digest[digest]
             for key, uri, digest in zip(used.index, used["uri"], used["sha256"], strict=True)
         }

@@ -1,5 +1,8 @@
 """`gramophone demo`: the main job on a few synthesised clips, one of them broken on purpose."""
 
+import os
+import shutil
+import sys
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -30,6 +33,7 @@ def demo(context: click.Context, folder: Path) -> int:
 
     manifest, root = make(folder), folder / "data"
     there = at_root(str(root))
+    gramophone = "gramophone" if shutil.which("gramophone") else os.path.relpath(sys.argv[0])
     click.echo(f"clips and manifest are in {folder}; now: gramophone run {quote(str(manifest))} {there}", err=True)
     code: Any = context.invoke(run, manifest=str(manifest), root=str(root))
     if code > 1:
@@ -43,9 +47,9 @@ def demo(context: click.Context, folder: Path) -> int:
     click.echo(
         f"\nOne pair was broken on purpose: the run ended with exit code {code}, as a real night would.\n"
         "Another used the published explicit filters: on filters it never saw (style_loss_heldout) it does far worse.\n"
-        f"listen: {folder / 'data' / 'audio'}, or all three of a pair: gramophone listen --latest {there}\n"
-        f"next:   gramophone status --latest {there}\n"
-        f"        gramophone metrics {there} --sql 'select pair_id, style_loss from results order by 2'\n"
-        "        gramophone restyle CONTENT STYLE -o OUT.flac    with sound of your own"
+        f"listen: {folder / 'data' / 'audio'}, or all three of a pair: {gramophone} listen --latest {there}\n"
+        f"next:   {gramophone} status --latest {there}\n"
+        f"        {gramophone} metrics {there} --sql 'select pair_id, style_loss from results order by 2'\n"
+        f"        {gramophone} restyle CONTENT STYLE -o OUT.flac    with sound of your own"
     )
     return 0 if code == 1 and len(frame[frame["status"] == "failed"]) == 1 else 1

@@ -9,7 +9,7 @@ from flows.cli import show
 from flows.cli.options import PLACE, job_options, json_option, parameter_options, root_option, run_options
 from flows.config import settle, validation_message
 from tasks.records.reasons import UsageError
-from tasks.records.words import amount, at_root
+from tasks.records.words import amount
 
 
 @click.command()
@@ -74,8 +74,10 @@ def estimate(
         return 0
     _tell(told, opened, figures, len(planned.plan.skipped), fails, device["device"], len(found))
     if told.device_seconds is None and told.pairs:
-        first = f"gramophone run SOME_OF_THEM {at_root(planned.root)}"
-        click.echo(f"no earlier pair tells how long these take on {device['device']}: `{first}` makes some")
+        click.echo(
+            f"no earlier pair under {planned.root} tells how long these take on {device['device']}: run a manifest of "
+            "a few of them first, or name the --root of earlier runs"
+        )
     return 0
 
 
@@ -100,9 +102,11 @@ def _tell(told: Any, opened: Any, figures: dict[str, Any], skipped: int, fails: 
     if not told.pairs:
         return
     click.echo(f"{told.audio_seconds / 60:,.1f} minutes of audio{assumed if opened.assumed else ''}")
+    hours = told.device_seconds is None or told.device_seconds.mean >= 3_600
+    unit, by = ("hours", 1.0) if hours else ("minutes", 60.0)
     units = {
-        "device_hours": (f"hours of {device}", 1.0),
-        "wall_hours": (f"hours of the night, on {amount(devices, 'device')}", 1.0),
+        "device_hours": (f"{unit} of {device}", by),
+        "wall_hours": (f"{unit} of the night, on {amount(devices, 'device')}", by),
         "audio_bytes": ("MB of audio", 1e-6),
         "money": ("money", 1.0),
     }
@@ -117,5 +121,6 @@ def _tell(told: Any, opened: Any, figures: dict[str, Any], skipped: int, fails: 
         show.table("it would take", ("what", "at least, say", "mean", "at most, say"), rows)
     if told.device_seconds is not None:
         others = told.pairs - told.alike
-        by = f"; {others} whose parameters were not run here, by all of their method" if others else ""
-        click.echo(f"hours go by {amount(told.past, 'earlier pair')} on such a device{by}")
+        rest = f"; {others} whose parameters were not run here, by all of their method" if others else ""
+        past = amount(told.past, "earlier pair")
+        click.echo(f"time goes by {past} on such a device{rest}; half a minute to start is not in it")

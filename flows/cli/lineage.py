@@ -102,11 +102,13 @@ def _networks(found: Any) -> None:
 
 def _derived(found: Any, root: str) -> None:
     rows = found.derived.head(show.MOST_ROWS)
-    columns = ("run_id", "pair_id", "role", "input_uri", "audio_uri")
+    audio = rows["audio_uri"].mask(rows["withdrawn"], "withdrawn, deleted")
+    rows = rows.assign(input_sha256=rows["input_sha256"].str[:DIGITS], audio=audio)
+    columns = ("run_id", "pair_id", "role", "input_uri", "input_sha256", "audio")
     outputs = found.derived["audio_uri"].nunique()
     show.table(
         f"{outputs} output{'s were' if outputs != 1 else ' was'} made from {found.asked}",
-        ("run", "pair", "as", "input", "audio"),
+        ("run", "pair", "as", "input", "sha256", "audio"),
         rows[list(columns)].itertuples(index=False),
     )
     show.more(len(found.derived), f"gramophone lineage ... {at_root(root)} --json")

@@ -129,6 +129,18 @@ def _own(pair: Any) -> str:
     return ", ".join(f"{name}={value}" for name, (value, _) in changed(pair.params.model_dump_json()).items()) or "-"
 
 
+def nothing_computed(selection: Any, dry_run: bool) -> None:
+    """Why a rerun ends here, and what to do about the pairs that it leaves."""
+    left = len(selection.withheld) + len(selection.quarantined)
+    if dry_run:
+        click.echo(f"{len(selection.chosen)} to compute, {left} left alone; nothing was written")
+    elif left:
+        click.echo(
+            f"0 computed, {amount(left, 'pair')} left: mend what the message says, then type this again; "
+            "--force computes them as they are"
+        )
+
+
 def selected(selection: Any) -> None:
     for title, frame in (
         ("to compute", selection.chosen),

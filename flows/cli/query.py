@@ -167,6 +167,7 @@ def verify(run_ids: tuple[str, ...], as_json: bool, **flags: Any) -> int:
         show.as_json({"runs": checked, "faults": faults})
     elif faults:
         click.echo("\n".join(faults))
+        click.echo(f"{amount(len(faults), 'fault')} in {amount(checked, 'run')}", err=True)
     else:
         click.echo(
             f"all is right in {amount(checked, 'run')}: one row for each attempt, its audio and curves there, whole"

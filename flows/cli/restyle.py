@@ -46,7 +46,8 @@ def restyle(
 ) -> None:  # fmt: skip
     """Restyle one track: CONTENT in the texture of STYLE.
 
-    With --method feedforward by the network of STYLE, which is looked for below --root; nothing else is read there.
+    With --method feedforward by the network of STYLE, which is looked for below --root. Nothing else is read there, but
+    for what was withdrawn, which is not used here either.
     """
     if out.suffix.lower() not in FORMATS:
         raise UsageError(f"{out}: the name must end in {', '.join(FORMATS)}.")
@@ -54,6 +55,7 @@ def restyle(
     given = settle({**flags, "audio_format": FORMATS[out.suffix.lower()]})
     from tasks.computing import set_up
     from tasks.records.pair import Input
+    from tasks.report.usual import USUAL
     from tasks.roots import place
     from tasks.single import restyle_files
 
@@ -78,4 +80,6 @@ def restyle(
     if as_json:
         show.as_json({"out": str(out), **values})
     else:
-        show.table(str(out), ("figure", "value"), list(values.items()))
+        usual = {name: f"{low:g} to {high:g}" for name, (low, high) in USUAL.items()}
+        rows = [(name, value, usual.get(name)) for name, value in values.items()]
+        show.table(str(out), ("figure", "value", "usual, of real music"), rows)

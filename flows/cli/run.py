@@ -151,6 +151,8 @@ def rerun(
                     "exit_code": code,
                 }
             )
+        else:
+            listing.nothing_computed(selection, dry_run)
         return code
     return _flow(lambda: _rerun(job), selection, selection.submission, as_json)
 

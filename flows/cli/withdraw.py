@@ -10,6 +10,7 @@ from flows.cli import show
 from flows.cli.options import json_option, root_option
 from flows.config import settle
 from tasks.records.reasons import PairError, UsageError
+from tasks.records.words import at_root
 
 MOST_CHARACTERS = 200
 
@@ -20,12 +21,15 @@ MOST_CHARACTERS = 200
     help="The clip: its URI, a path from the working directory, or its sha256 (12 characters of it or more).",
 )  # fmt: skip
 @click.option("--reason", default="", metavar="TEXT", help="Why; it stands in the tombstone and in messages.")
+@click.option("--undo", is_flag=True, help="It may be used again; what was deleted is computed anew by a run.")
 @click.option("--dry-run", is_flag=True, help="List what would be deleted; write and delete nothing.")
 @click.option("--yes", is_flag=True, help="Withdraw without asking.")
 @click.option("--unread", is_flag=True, help="With --yes: also a clip that no run has read yet.")
 @root_option
 @json_option
-def withdraw(clip: str, reason: str, dry_run: bool, yes: bool, unread: bool, as_json: bool, **flags: Any) -> int:
+def withdraw(
+    clip: str, reason: str, undo: bool, dry_run: bool, yes: bool, unread: bool, as_json: bool, **flags: Any
+) -> int:
     """Take a clip out, as when a licence ends or a person objects.
 
     All audio that was made from it under the root is listed, over all runs, also by way of other outputs, and the
@@ -40,18 +44,20 @@ def withdraw(clip: str, reason: str, dry_run: bool, yes: bool, unread: bool, as_
 
     A clip that no run has read may be a slip of the pen: it is asked about, or wants --unread beside --yes.
     """
-    if not (dry_run or yes) and (as_json or not sys.stdin.isatty()):
+    if not (dry_run or yes or undo) and (as_json or not sys.stdin.isatty()):
         raise UsageError("nobody is asked here: say --yes to withdraw, or --dry-run to list.")
     if len(reason) > MOST_CHARACTERS or not reason.isprintable():
         raise UsageError(f"--reason is one line of at most {MOST_CHARACTERS} characters.")
     from tasks.layout import Layout
     from tasks.roots import place
     from tasks.store import open_store
-    from tasks.withdraw import at_work_now, bury, find
+    from tasks.withdraw import at_work_now, bury, find, lift
 
     root = place(settle(flags).root)
     store, layout = open_store(root), Layout(root)
     found = find(store, layout, clip)
+    if undo:
+        return _undone(lift(store, layout, found), found, as_json)
     if not as_json:
         _list(found, root)
     if found.unread and yes and not (unread or dry_run):
@@ -66,6 +72,14 @@ def withdraw(clip: str, reason: str, dry_run: bool, yes: bool, unread: bool, as_
         if not one.ended:
             show.say(f"training {one.run_id} has no end: where it is still at work, withdraw again once it has ended")
     return _tell(found, root, stone, gone, kept, as_json)
+
+
+def _undone(tombstones: list[str], found: Any, as_json: bool) -> int:
+    if as_json:
+        show.as_json({"input": found.named, "undone": tombstones})
+    else:
+        click.echo(f"{found.named} may be used again; a run over a manifest that names it computes what was deleted")
+    return 0
 
 
 def _confirmed(found: Any, root: str, yes: bool) -> bool:
@@ -100,6 +114,12 @@ def _deleted(store: Any, layout: Any, found: Any) -> tuple[list[Any], list[tuple
 def _list(found: Any, root: str) -> None:
     if found.before is not None:
         click.echo(f"{found.named} {found.before.sentence()}")
+    if len(found.files) > 1:
+        show.table(
+            f"{len(found.files)} files lay under that name; to withdraw one of them, name it by its sha256",
+            ("--input", "outputs"),
+            found.files.items(),
+        )
     if found.networks:
         show.table(
             f"networks that {found.named} went into",
@@ -126,6 +146,7 @@ def _tell(found: Any, root: str, stone: Any, gone: list[Any], kept: list[tuple[s
                 "unread": found.unread,
                 "alike": list(found.alike),
                 "sha256": sorted(found.digests),
+                "files": found.files,
                 "outputs": found.outputs,
                 "networks": [asdict(one) for one in found.networks],
                 "objects": [{"uri": one.uri, "bytes": one.size} for one in found.objects],
@@ -144,8 +165,12 @@ def _tell(found: Any, root: str, stone: Any, gone: list[Any], kept: list[tuple[s
     if stone is None:
         if found.unread:
             click.echo(_unread(found, root), err=True)
-        click.echo(f"{show.amount(found.objects)} to delete; nothing was written or deleted")
+        click.echo(f"{show.amount(found.objects)} to delete (audio, curves, networks); nothing was written or deleted")
     else:
         click.echo(f"withdrawn ({found.tombstone}): {show.amount(gone)} deleted")
-        click.echo("what killed runs made of it no row names: `gramophone gc` deletes that", err=True)
+        click.echo(
+            "pairs with it fail from now on: choose another clip in their manifests. A killed run may have left audio "
+            f"that no row names: `gramophone gc {at_root(root)}` deletes it",
+            err=True,
+        )
     return code

@@ -26,7 +26,9 @@ CODE = (
     "method", "seed", "algorithm_version", "model_sha256", "code_version", "lock_sha256", "image_digest", "torch",
     "cuda", "device", "threads", "host", "prefect_flow_run_id", "started_at", "finished_at", "committed_at",
 )  # fmt: skip
-DERIVED = ("run_id", "manifest_row", "pair_id", "role", "input_uri", "input_sha256", "audio_uri", "served_by")
+DERIVED = (
+    "run_id", "manifest_row", "pair_id", "role", "input_uri", "input_sha256", "audio_uri", "served_by", "withdrawn",
+)  # fmt: skip
 ASKABLE = (
     "ask for the URI, sha256 (12 characters of it or more), pair_id or pair_key of an output, a copy of it, a run, an "
     "attempt (RUN_ID/ROW), the URI or sha256 of an input, a network or its training"
@@ -52,6 +54,8 @@ def lineage(store: Store, layout: Layout, asked: str) -> Lineage:
     Raises UsageError where nothing under the root has to do with `asked`.
     """
     rows, trainings = read_results(store, layout), read_trainings(store, layout)
+    stones = read_withdrawn(store, layout)
+    rows["withdrawn"] = rows.index.isin(list(stones.of(rows)))
     uri = uri_of(asked)
     named, digests = _named(rows, asked, uri), digests_like(rows, trainings, asked)
     derived, networks = _derived(rows, trainings, layout, asked, uri, digests)
@@ -62,7 +66,7 @@ def lineage(store: Store, layout: Layout, asked: str) -> Lineage:
         derived, networks = _derived(rows, trainings, layout, sha256 or "", None, {sha256} if sha256 else set())
     parents = {run.run_id: run.parent_run_id for run in read_runs(store, layout)}
     of_network = {one.network_sha256: one.about(layout) for one in trainings if one.end}
-    history = _History(rows, parents, of_network, read_withdrawn(store, layout))
+    history = _History(rows, parents, of_network, stones)
     made = [history.about(row) for row in rows_of(rows[named])]
     if not made and derived.empty and not networks:
         says = f" (its tag says pair_key {tag.pair_key}, run {tag.run_id or 'none'})" if tag else ""

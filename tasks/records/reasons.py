@@ -48,6 +48,7 @@ class Policy:
 _MEND_INPUT = "mend the input, then `gramophone rerun {run}`"
 _MEND_ROW = "mend the row, then `gramophone rerun {run} --manifest MENDED`"
 _AGAIN = "`gramophone rerun {run} --reason {reason}`"
+_LEFT = "`gramophone rerun {run}`"
 _ALONE = "halves of the batch, in the end twice alone, each with a new worker"
 _PERMANENT, _PASSING = True, False
 _COUNTED, _FREE = True, False
@@ -65,8 +66,8 @@ POLICIES: dict[Reason, Policy] = {
     Reason.INPUT_FORBIDDEN: Policy(
         _PERMANENT,
         _FREE,
-        "allow its place with `--allow URI`, unless the clip was withdrawn, as its message says then (`gramophone "
-        f"lineage CLIP` tells what was made of it); or choose another clip in the manifest: {_MEND_ROW}",
+        f"where the message says that the clip was withdrawn, choose another: {_MEND_ROW}; else allow its place: "
+        "`gramophone rerun {run} --allow URI`",
     ),
     Reason.INPUT_CHANGED: Policy(_PASSING, _FREE, _AGAIN),
     Reason.INPUT_UNSUPPORTED: Policy(_PERMANENT, _COUNTED, _MEND_INPUT),
@@ -94,9 +95,9 @@ POLICIES: dict[Reason, Policy] = {
     Reason.WORKER_LOST: Policy(_PASSING, _COUNTED, _AGAIN, _ALONE),
     Reason.STORAGE: Policy(_PASSING, _FREE, _AGAIN, "six times, with pauses from 0.3 to 20 s that vary at random"),
     Reason.DISK_FULL: Policy(_PASSING, _FREE, f"make room, then {_AGAIN}"),
-    Reason.PREEMPTED: Policy(_PASSING, _FREE, _AGAIN, "not at all"),
-    Reason.CANCELLED: Policy(_PASSING, _FREE, _AGAIN, "not at all"),
-    Reason.LOST: Policy(_PASSING, _FREE, _AGAIN, "not at all"),
+    Reason.PREEMPTED: Policy(_PASSING, _FREE, _LEFT, "not at all"),
+    Reason.CANCELLED: Policy(_PASSING, _FREE, _LEFT, "not at all"),
+    Reason.LOST: Policy(_PASSING, _FREE, _LEFT, "not at all"),
     Reason.BUG: Policy(_PERMANENT, _COUNTED, "report it with the message; rerun after an upgrade, or with --force"),
 }
 

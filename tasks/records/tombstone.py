@@ -8,7 +8,7 @@ from tasks.records.schema import SCHEMA_VERSION
 
 
 class Tombstone(BaseModel):
-    """tombstones/<digest>.json: written once, before anything is deleted.
+    """tombstones/<digest>.json: written before anything is deleted, and again where the withdrawal is undone.
 
     `sha256` holds every digest that was seen under the URI, and those of outputs that were inputs again.
     """
@@ -23,7 +23,9 @@ class Tombstone(BaseModel):
     command: str
     outputs: int  # audio files that were made from it
     reason: str = ""
+    lifted_at: datetime | None = None  # since then it may be used again; what was deleted before stays deleted
 
     def sentence(self) -> str:
         why = f" ({self.reason})" if self.reason else ""
-        return f"was withdrawn on {self.withdrawn_at:%Y-%m-%d %H:%M} UTC by `{self.command}`{why}"
+        undone = f", undone on {self.lifted_at:%Y-%m-%d %H:%M} UTC" if self.lifted_at else ""
+        return f"was withdrawn on {self.withdrawn_at:%Y-%m-%d %H:%M} UTC by `{self.command}`{why}{undone}"

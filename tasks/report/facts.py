@@ -44,6 +44,7 @@ class Facts:
     failures: list[dict[str, Any]]  # reason, pairs, what to do
     pairs: pd.DataFrame  # as they stand, those that are not done first; at most so many as were asked for
     left_out: int
+    gone: int = 0  # of those that are done, pairs whose audio was withdrawn
     withdrawn: Withdrawn = NOTHING
 
     @property
@@ -132,6 +133,7 @@ def facts(store: Store, layout: Layout, family: Family, most: int) -> Facts:
         failures=_failures(frame[frame["left"]], f"{family.last.run_id} {at_root(layout.root)}"),
         pairs=kept.sort_values("left", ascending=False, kind="stable"),
         left_out=len(frame) - len(kept),
+        gone=int(frame["withdrawn"].sum()),
         withdrawn=read_withdrawn(store, layout),
     )
 
@@ -172,7 +174,9 @@ def _name(row: Mapping[str, Any]) -> str:
 
 
 def _reason(row: Mapping[str, Any]) -> str | None:
-    return None if row["status"] == "ok" else named(row)
+    if row["status"] == "ok":
+        return "withdrawn" if row["withdrawn"] else None
+    return named(row)
 
 
 def _short(value: Any) -> Any:

@@ -65,7 +65,7 @@ const gramophone = (() => {
 
   function list() {
     const rows = order.slice(first, first + ROWS).map((n) => {
-      const pair = data.pairs[n], failed = pair[at.status] !== "ok";
+      const pair = data.pairs[n], failed = pair[at.status] !== "ok" || pair[at.reason];
       return make("tr", { class: n === chosen ? "chosen" : null, "data-pair": n, onclick: () => open(n) },
         make("td", { title: pair[at.pair_id] }, make("button", { type: "button" }, pair[at.pair_id])),
         ...(failed ? [make("td", { class: "why", colspan: 3 }, pair[at.reason] || pair[at.status])]
@@ -163,9 +163,11 @@ const gramophone = (() => {
   function curve(pair) {
     const style = pair.curve.style || [], content = pair.curve.content || [];
     if (style.length < 2) return [];
-    const values = [...style, ...content].filter((v) => v > 0), high = Math.log(Math.max(...values));
+    // A step that was tried and refused may be far off: what is drawn ends at ten times where it began or ended.
+    const most = 10 * Math.max(style[0], style[style.length - 1], ...content.slice(-1));
+    const values = [...style, ...content].filter((v) => v > 0 && v <= most), high = Math.log(Math.max(...values));
     const low = Math.max(Math.log(Math.min(...values)), high - Math.log(1000));  // an untouched content has lost next to nothing
-    const x = (n) => (n / (style.length - 1)) * 600, y = (v) => 106 - ((Math.log(Math.max(v, Math.exp(low))) - low) / ((high - low) || 1)) * 100;
+    const x = (n) => (n / (style.length - 1)) * 600, y = (v) => 106 - ((Math.log(Math.min(Math.max(v, Math.exp(low)), Math.exp(high))) - low) / ((high - low) || 1)) * 100;
     const path = (kind, ys) => drawing("path", { class: kind, d: ys.map((v, n) => `${n ? "L" : "M"}${x(n).toFixed(1)} ${y(v).toFixed(1)}`).join("") });
     const changes = pair.stages.map((_, n) => n).filter((n) => n && pair.stages[n] !== pair.stages[n - 1]);
     return [

@@ -115,3 +115,12 @@ def test_a_withdrawal_that_is_killed_among_its_deletes_is_finished_by_the_same_c
     assert desk.ask(*command).code == 0
     assert sounds(library) == []
     assert desk.ask("verify", "--root", library.root).code == 0
+
+
+def test_what_was_withdrawn_by_mistake_is_given_free_by_one_command(ask, library):
+    clip = f"{library.root}/clips/rain"
+    assert ask("withdraw", "--input", clip, "--yes").code == 0
+    assert ask("withdraw", "--input", clip, "--undo").out.startswith(f"{clip} may be used again")
+    again = ask("withdraw", "--input", clip, "--undo")
+    assert again.code == 2
+    assert "there is nothing to undo" in again.err

@@ -10,6 +10,7 @@ from tasks import attempts
 from tasks.gc import removed
 from tasks.lineage.stale import look
 from tasks.lineage.trace import lineage
+from tasks.records.pair import Input
 from tasks.records.reasons import PairError, Reason, UsageError, remedy
 from tasks.records.run import Job
 from tasks.report.facts import facts
@@ -18,7 +19,7 @@ from tasks.standing import family_of, of_family
 from tasks.store import join
 from tasks.submit import prepare_nightly
 from tasks.verify import verify
-from tasks.withdraw import bury, find, pages
+from tasks.withdraw import bury, find, lift, pages
 from tasks.withdrawn import read_withdrawn
 from tests.tasks.lineage.support import Library
 
@@ -180,8 +181,7 @@ def test_a_pair_with_an_input_whose_uri_is_withdrawn_fails_when_it_is_planned(li
     assert error.reason is Reason.INPUT_FORBIDDEN
     assert "clips/rain' was withdrawn on" in error.message
     assert error.message.endswith("(the licence has ended); choose another")
-    assert "unless the clip was withdrawn" in remedy(error.reason, "1")
-    assert "choose another clip in the manifest" in remedy(error.reason, "1")
+    assert "where the message says that the clip was withdrawn, choose another" in remedy(error.reason, "1")
 
 
 @pytest.mark.parametrize("asked", ["0123456789ab", "http://host/a.wav"])
@@ -222,3 +222,48 @@ def test_a_clip_that_only_a_training_has_read_was_read(library):
     assert not by_name.unread
     assert by_name.digests == by_digest.digests == {sha256(b"hum").hexdigest()}
     assert [(one.run_id, one.ended) for one in by_name.networks] == [("t1", False)]
+
+
+def test_a_withdrawal_that_is_undone_lets_the_clip_be_used_and_what_was_deleted_is_known_as_gone(library):
+    withdrawn(library, clip(library, "rain"))
+    lifted = lift(library.store, library.layout, find(library.store, library.layout, clip(library, "rain")))
+    assert len(lifted) == 1
+    assert read_withdrawn(library.store, library.layout).refusal(Input("style", clip(library, "rain"))) is None
+    assert faults(library) == []
+    frame = of_family(library.store, library.layout, family_of(library.store, library.layout, "1"))
+    assert frame.loc[frame["withdrawn"], "pair_id"].tolist() == ["p0", "p1"]
+    assert frame.loc[0, "message"].endswith("UTC: its audio is deleted")
+    run = library.started("3", 1)
+    library.commit(run, library.made(run, library.pair(0, clip(library, "tune"), clip(library, "rain"))))
+    anew = of_family(library.store, library.layout, family_of(library.store, library.layout, "3"))
+    assert not anew["withdrawn"].any()
+    assert faults(library) == []
+    with pytest.raises(UsageError, match="there is nothing to undo"):
+        lift(library.store, library.layout, find(library.store, library.layout, clip(library, "rain")))
+
+
+def test_what_was_undone_may_be_withdrawn_again(library):
+    withdrawn(library, clip(library, "rain"))
+    lift(library.store, library.layout, find(library.store, library.layout, clip(library, "rain")))
+    run = library.started("3", 1)
+    library.commit(run, library.made(run, library.pair(0, clip(library, "tune"), clip(library, "rain"))))
+    withdrawn(library, clip(library, "rain"))
+    assert kept(library, "audio") == ["p2"]
+    assert read_withdrawn(library.store, library.layout).refusal(Input("style", clip(library, "rain")))
+    assert faults(library) == []
+
+
+def test_by_another_name_nothing_is_undone_and_the_name_is_said(library):
+    withdrawn(library, clip(library, "rain"))
+    with pytest.raises(UsageError, match=f"--input {clip(library, 'rain')}: there is nothing to undo"):
+        lift(library.store, library.layout, find(library.store, library.layout, RAIN))
+
+
+def test_several_files_under_one_name_are_told_apart_and_one_of_them_can_be_taken(library):
+    library.clip("rain", b"another rain")
+    run = library.started("3", 1)
+    library.commit(run, library.made(run, library.pair(0, clip(library, "tune"), clip(library, "rain"))))
+    both = find(library.store, library.layout, clip(library, "rain"))
+    other = sha256(b"another rain").hexdigest()
+    assert both.files == {RAIN: 3, other: 1}
+    assert find(library.store, library.layout, other).outputs["run_id"].tolist() == ["3"]
