@@ -5,10 +5,10 @@ eight pairs a shard would leave times `--shard-pairs`. Read are: the whole night
 `gramophone compact`; a question with filters by plain pandas over the compacted parts; and the loss curves of a run.
 On a folder and, with `--s3`, on the S3 server of the tests.
 
-Measured so on a folder (two cores of an AMD EPYC, other work beside it), a million rows in 5,000 files: read as they are
-120 s, compacted into 4 files in 93 s, read then in 10.5 to 15.8 s as one DataFrame of all columns; four columns of one
-style by plain pandas with filters 0.32 to 0.40 s (target 2); 100,000 loss curves of 100 evaluations 10.7 to 11.4 s; at
-most 5.4 GB resident.
+Measured so on a folder (two cores of an AMD EPYC, other work beside it), a million rows in 5,000 files: read as they
+are 120 s, compacted into 4 files in 93 s, read then in 10.5 to 15.8 s as one DataFrame of all columns; four columns of
+one style by plain pandas with filters 0.32 to 0.40 s (target 2); 100,000 loss curves of 100 evaluations 10.7 to 11.4 s;
+at most 5.4 GB resident.
 
     python -m tests.bench.bench_results [--rows 1000000] [--files 5000] [--curves 100000] [--s3] [--repeat 3]
 """
