@@ -81,6 +81,10 @@ def run(
         raise UsageError(validation_message(error)) from error
     submission = prepare_nightly(job, tell=lambda text: click.echo(text, err=True))
     if dry_run:
+        if job.options.device.startswith("cuda"):  # else there is nothing to check
+            from tasks.worker import devices
+
+            devices(job.options.device)
         return listing.dry_run(submission, as_json)
     return _flow(lambda: _nightly(job), submission, submission, as_json)
 

@@ -251,3 +251,11 @@ def test_probing_names_every_file_that_will_fail(desk):
     assert found.code == 1
     reasons = {fault["row"]: fault["reason"] for fault in found.json["faults"]}
     assert reasons == {0: "decode_error", 1: "input_missing", 2: "input_too_short"}
+
+
+def test_a_dry_run_looks_for_the_device(desk):
+    desk.clip("tune")
+    manifest = desk.manifest([{"pair_id": "p", "content_uri": "tune.wav", "style_uri": "tune.wav"}], "device.parquet")
+    said = desk.ask("run", manifest, "--dry-run", "--device", "cuda:63")
+    assert said.code == 4
+    assert "no device cuda:63 on this machine" in said.err
