@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
-from tasks.generations import Generation, newest_generations
+from tasks.generations import Generation, begun_generations, newest_generations
 from tasks.layout import Layout, night_of
 from tasks.records import schema
 from tasks.store import Store
@@ -43,8 +43,10 @@ def compact(store: Store, layout: Layout, night: str, uris: Iterable[str], part_
     Memory is that of one part. Raises AlreadyExists where another writer was first, OutOfReach for a results file that
     cannot be read, PairError (storage, disk_full); then there is no marker, and what was written is no generation.
     """
-    uris, before = list(uris), newest_generations(store, layout).get(night)
-    number = before.number + 1 if before else 0
+    uris = list(uris)
+    number = max(begun_generations(store, layout).get(night, ()), default=-1) + 1
+    while store.stat(layout.generation(night, number)) is not None:  # its parts were deleted
+        number += 1
     parts: list[str] = []
     rows = 0
     for table in _parts(store, uris, part_rows):

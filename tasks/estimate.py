@@ -62,6 +62,7 @@ def estimate(
     past = rows[(rows["status"] == "ok") & rows["served_by"].isna()]
     audio = past["audio_frames"] / past["audio_rate"]
     past = past.assign(
+        audio=audio,
         cost=past["params"].map(_cost),
         format=past["audio_uri"].str.rsplit(".", n=1).str[-1],
         speed=past["seconds_total"] / audio,
@@ -86,9 +87,10 @@ def _cost(params: str) -> str:
 
 
 def _ratios(past: pd.DataFrame, by: str, what: str) -> pd.DataFrame:
-    """For a second of audio, by group."""
-    found = past.groupby(by)[what]
-    return pd.DataFrame({"low": found.quantile(LOW), "mean": found.mean(), "high": found.quantile(HIGH)})
+    """For a second of audio, by group; the mean is over seconds and not over pairs, of which long ones have more."""
+    found = past.assign(all=past[what] * past["audio"]).groupby(by)
+    mean = found["all"].sum() / found["audio"].sum()
+    return pd.DataFrame({"low": found[what].quantile(LOW), "mean": mean, "high": found[what].quantile(HIGH)})
 
 
 def _total(wanted: pd.DataFrame, told: Sequence[pd.DataFrame]) -> Range | None:

@@ -1,12 +1,13 @@
 """Compacted results: of each night the newest generation, which stands for the results files that it covers."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
 from tasks.layout import Layout, run_id_of
+from tasks.records.reasons import OutOfReach
 from tasks.records.schema import SCHEMA_VERSION
 from tasks.store import Store, join
 from tasks.stored import read_record
@@ -38,16 +39,31 @@ class Files:
     others: tuple[str, ...]
 
 
-def newest_generations(store: Store, layout: Layout) -> dict[str, Generation]:
-    """By night. Raises OutOfReach where a marker is damaged, PairError (storage)."""
+def begun_generations(store: Store, layout: Layout) -> dict[str, set[int]]:
+    """By night the numbers of those that have a part, finished or not."""
     begun: dict[str, set[int]] = {}
     for uri, _ in store.list(layout.compacted()):
         if found := PART.search(uri):
             begun.setdefault(found[1], set()).add(int(found[2]))
+    return begun
+
+
+def newest_generations(
+    store: Store, layout: Layout, damaged: Callable[[str], None] = lambda uri: None
+) -> dict[str, Generation]:
+    """By night the newest that is finished; `damaged` hears of markers that cannot be read.
+
+    Raises PairError (storage).
+    """
     finished = {}
-    for night, numbers in begun.items():
+    for night, numbers in begun_generations(store, layout).items():
         for number in sorted(numbers, reverse=True):
-            if one := read_record(store, layout.generation(night, number), Generation):
+            try:
+                one = read_record(store, layout.generation(night, number), Generation)
+            except OutOfReach:  # it is derived, and what it stands for is still there
+                damaged(layout.generation(night, number))
+                continue
+            if one is not None:
                 finished[night] = one
                 break
     return finished
@@ -60,13 +76,13 @@ def files_of(store: Store, layout: Layout, runs: Collection[str] | None = None, 
     is taken where that is fewer files.
     """
     newest = newest_generations(store, layout).values() if compacted else ()
-    others = {uri for uri, _ in store.list(layout.results()) if uri.endswith(".parquet")}
-    if runs is not None:
-        others = {uri for uri in others if run_id_of(uri) in runs}
+    listed = {uri for uri, _ in store.list(layout.results()) if uri.endswith(".parquet")}
+    others = {uri for uri in listed if runs is None or run_id_of(uri) in runs}
     parts: list[str] = []
     for one in newest:
-        covered = {join(layout.root, path) for path in one.covers} & others
-        if len(covered) > len(one.parts):
+        covers = {join(layout.root, path) for path in one.covers}
+        covered = covers & others
+        if len(covered) > len(one.parts) and covers <= listed:  # what somebody took away is in no results any more
             parts += [join(layout.root, path) for path in one.parts]
             others -= covered
     return Files(tuple(parts), tuple(sorted(others)))

@@ -80,7 +80,9 @@ def standing(root: str, run_id: str | None = None) -> pd.DataFrame:
     layout = Layout(place(root))
     store = open_store(layout.root)
     if run_id is None:
-        return across_runs(read_results(store, layout))
+        rows = read_results(store, layout)
+        gone = list(read_withdrawn(store, layout).of(rows))  # they stand only where nothing was made anew since
+        return across_runs(pd.concat([rows.drop(index=gone), rows.loc[gone]]))
     return of_family(store, layout, family_of(store, layout, run_id))
 
 

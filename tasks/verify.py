@@ -21,12 +21,12 @@ from tasks.withdrawn import read_withdrawn
 
 def verify(store: Store, layout: Layout, runs: Collection[str] | None = None) -> Iterator[str]:
     """What is wrong, a sentence each; nothing where all is right. Every object is read."""
-    rows, faults = _rows(store, layout, runs)
+    rows, read, faults = _rows(store, layout, runs)
     yield from faults
     yield from _runs(store, layout, rows)
     yield from _identities(rows)
     if runs is None:
-        yield from _compacted(store, layout, rows)
+        yield from _compacted(store, layout, rows, read)
     withdrawn = read_withdrawn(store, layout).of(rows)
     yield from _left_of_withdrawn(store, rows, withdrawn)
     rows = rows.drop(index=list(withdrawn))
@@ -39,43 +39,47 @@ def verify(store: Store, layout: Layout, runs: Collection[str] | None = None) ->
             yield from found
 
 
-def _compacted(store: Store, layout: Layout, rows: pd.DataFrame) -> Iterator[str]:
-    """What stands for results files holds exactly their rows."""
+def _compacted(store: Store, layout: Layout, rows: pd.DataFrame, read: Collection[str]) -> Iterator[str]:
+    """What stands for results files holds exactly their rows. `read`: the results files that could be."""
     files = rows[["run_id", "shard"]].drop_duplicates()
-    for one in newest_generations(store, layout).values():
+    damaged: list[str] = []
+    for one in newest_generations(store, layout, damaged.append).values():
+        marker, covers = layout.generation(one.night, one.number), set(one.covers)
+        if not covers <= {layout.below(uri) for uri in read}:
+            yield f"{marker} stands for results files that are gone or damaged: keep it until they are back"
+            continue
         try:
             parts = read_tables(store, [join(layout.root, path) for path in one.parts], schema.RESULTS)
         except OutOfReach as error:
-            yield f"{error} `gramophone compact` writes it anew once its folder is gone."
+            yield f"{error} What it stands for is still there; `gramophone compact` makes another once there is news."
             continue
-        covers = set(one.covers)
         covered = [
             layout.below(layout.shard_results(one.night, run, shard)) in covers
             for run, shard in files.itertuples(index=False)
         ]
-        wanted = _attempts(rows.merge(files[covered], on=["run_id", "shard"]))
+        wanted = _attempts(rows.merge(files[pd.Series(covered, files.index, dtype=bool)], on=["run_id", "shard"]))
         found = _attempts(frame_of(parts, schema.RESULTS))
         if found != wanted:
             run, row = next(iter((found - wanted) | (wanted - found)))
-            marker = layout.generation(one.night, one.number)
             yield f"{marker} does not hold what it covers: attempt {run}/{row}; delete it"
+    yield from (f"{uri} is damaged and is not read: delete it, `gramophone compact` makes another" for uri in damaged)
 
 
 def _attempts(rows: pd.DataFrame) -> Counter[tuple[str, int]]:
     return Counter(zip(rows["run_id"], rows["manifest_row"], strict=True))
 
 
-def _rows(store: Store, layout: Layout, runs: Collection[str] | None) -> tuple[pd.DataFrame, list[str]]:
-    """The attempts in all results files that can be read, and what is wrong with the others."""
-    tables, faults = [schema.RESULTS.empty_table()], []
+def _rows(store: Store, layout: Layout, runs: Collection[str] | None) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """The attempts in all results files that can be read, these files, and what is wrong with the others."""
+    tables: dict[str, pa.Table] = {}
+    faults = []
     for uri, _ in store.list(layout.results()):
         if uri.endswith(".parquet") and (runs is None or run_id_of(uri) in runs):
             try:
-                tables.append(read_table(store, uri, schema.RESULTS))
+                tables[uri] = read_table(store, uri, schema.RESULTS)
             except OutOfReach as error:
                 faults.append(str(error))
-    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas(maps_as_pydicts="strict")
-    return frame, faults
+    return frame_of(tables.values(), schema.RESULTS), list(tables), faults
 
 
 def _runs(store: Store, layout: Layout, rows: pd.DataFrame) -> Iterator[str]:

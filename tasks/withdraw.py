@@ -56,6 +56,7 @@ class Withdrawal:
     objects: list[Orphan]  # all their files, and curves that are only these outputs', as far as they are still there
     before: Tombstone | None  # what an earlier withdrawal of it says
     tombstone: str  # where that is, or will be
+    unknown: tuple[str, ...]  # trainings of which an earlier version did not keep what they were trained on
     unread: bool  # no attempt and no training under the root, whatever became of it, names it
     alike: tuple[str, ...] = ()  # inputs that are called nearly so, where it is unread
 
@@ -77,17 +78,29 @@ def find(store: Store, layout: Layout, asked: str) -> Withdrawal:
     used, digests = made_from(rows, uri, {*(before.sha256 if before else ()), *seen}, {sha256 for _, sha256 in clips})
     outputs = rows.loc[used.index.unique().sort_values()]
     of_it = [(one, role) for one in trainings if (role := one.role_of(uri, digests))]
-    files = [file for one, _ in of_it for file in one.objects(layout)]
+    files = [file for one, _ in of_it for file in one.objects(store, layout)]
     objects = _there(store, map(layout.here, (*_audio(outputs), *_curves(rows, outputs), *files)))
-    networks = [_trained(one, role, layout, rows.drop(index=outputs.index)) for one, role in of_it]
+    networks = [_trained(one, role, store, layout, rows.drop(index=outputs.index)) for one, role in of_it]
     known = {*uses(rows)["uri" if uri else "sha256"].dropna()}
     known |= {name if uri else sha256 for name, sha256 in clips}
     unread = before is None and named not in known
     alike = _alike(uri, known) if uri and unread else ()
+    unknown = tuple(one.record.run_id for one in trainings if not one.record.sources)
     lay = used[used["uri"].eq(uri or "") & used["sha256"].notna()]
     files_of_it = {str(sha256): group.index.nunique() for sha256, group in lay.groupby("sha256")}
     return Withdrawal(
-        named, uri, digests, files_of_it, outputs[list(OUTPUTS)], networks, objects, before, tombstone, unread, alike
+        named,
+        uri,
+        digests,
+        files_of_it,
+        outputs[list(OUTPUTS)],
+        networks,
+        objects,
+        before,
+        tombstone,
+        unknown,
+        unread,
+        alike,
     )
 
 
@@ -109,7 +122,12 @@ def bury(store: Store, layout: Layout, found: Withdrawal, reason: str = "") -> T
         store.replace(found.tombstone, stone.model_dump_json(indent=2).encode())
         return stone
     for digest in found.digests - set(found.before.sha256):  # made by a run that was under way at the time
-        _create(store, layout.tombstone(digest), stone.model_copy(update={"uri": None, "sha256": (digest,)}))
+        uri, own = layout.tombstone(digest), stone.model_copy(update={"uri": None, "sha256": (digest,)})
+        there = read_record(store, uri, Tombstone)
+        if there is not None and there.lifted_at is not None:
+            store.replace(uri, own.model_dump_json(indent=2).encode())
+        else:
+            _create(store, uri, own)
     return found.before
 
 
@@ -121,11 +139,12 @@ def lift(store: Store, layout: Layout, found: Withdrawal) -> list[str]:
         raise UsageError(
             f"{found.named} is not withdrawn by that name under {layout.root}{as_}: there is nothing to undo."
         )
-    names = [found.tombstone, *map(layout.tombstone, sorted(found.before.sha256))]
+    names = [found.tombstone, *map(layout.tombstone, sorted({*found.digests, *found.before.sha256}))]
     lifted = []
     for uri in dict.fromkeys(names):
         stone = read_record(store, uri, Tombstone)
-        if stone is not None and stone.lifted_at is None:
+        ours = stone is not None and stone.command == found.before.command  # and not another withdrawal of its digest
+        if stone is not None and stone.lifted_at is None and ours:
             store.replace(uri, stone.model_copy(update={"lifted_at": datetime.now(UTC)}).model_dump_json().encode())
             lifted.append(uri)
     return lifted
@@ -149,9 +168,11 @@ def at_work_now(store: Store, layout: Layout) -> list[str]:
     return [run.run_id for run in read_runs(store, layout) if is_working(run.run_id)]
 
 
-def _trained(one: Training, role: str, layout: Layout, others: pd.DataFrame) -> Trained:
+def _trained(one: Training, role: str, store: Store, layout: Layout, others: pd.DataFrame) -> Trained:
     by = others[others["status"].eq("ok") & others["model_sha256"].eq(one.network_sha256 or "")]
-    return Trained(one.record.run_id, one.objects(layout)[0], role, one.end is not None, by["audio_uri"].nunique())
+    return Trained(
+        one.record.run_id, one.objects(store, layout)[0], role, one.end is not None, by["audio_uri"].nunique()
+    )
 
 
 def _digest(like: set[str], asked: str) -> str:

@@ -16,7 +16,7 @@ from tasks.records.words import amount
 @click.argument("manifest", type=PLACE)
 @click.option("--hour-price", type=click.FloatRange(min=0), help="Money for one hour of a device.")
 @click.option(
-    "--open", "most", type=click.IntRange(0, 1_000_000), default=200, show_default=True, metavar="N",
+    "--open", "most", type=click.IntRange(1, 1_000_000), default=200, show_default=True, metavar="N",
     help="Open at most so many contents whose length no slice says; the rest are taken to be as long.",
 )  # fmt: skip
 @root_option
@@ -55,6 +55,9 @@ def estimate(
     planned = prepare_nightly(job, tell=partial(click.echo, err=True))
     pairs = [pair for pair in planned.plan.pairs if not pair.faults and all(one.etag for one in pair.inputs)]
     opened = estimates.lengths(pairs, lambda uris: probed_uris(uris, Roots(planned.run.allowed), job.options), most)
+    if opened.unusable and not opened.opened and opened.assumed:
+        uri, why = next(iter(opened.unusable.items()))
+        raise UsageError(f"none of the {len(opened.unusable)} contents that were opened can be used; {uri} {why}.")
     usable = [pair for pair in pairs if pair.content and pair.content.uri not in opened.unusable]
     curves = sum(stat.size for _, stat in planned.store.list(planned.layout.all_curves()))
     rows, device = read_results(planned.store, planned.layout), device_columns(found[0])
@@ -96,6 +99,10 @@ def _figures(told: Any, devices: int, hour_price: float | None) -> dict[str, Any
     return figures | ({} if hour_price is None else {"money": scaled(hours, hour_price)})
 
 
+def _said(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
+
+
 def _tell(told: Any, opened: Any, figures: dict[str, Any], skipped: int, fails: int, device: str, devices: int) -> None:
     click.echo(f"{amount(told.pairs, 'pair')} to compute, {skipped} to skip, {fails} would fail; nothing was written")
     assumed = f" ({opened.assumed} contents were not opened, and taken to be as long as the others)"
@@ -111,12 +118,12 @@ def _tell(told: Any, opened: Any, figures: dict[str, Any], skipped: int, fails: 
         "money": ("money", 1.0),
     }
     rows = [
-        (units[name][0], *(units[name][1] * value for value in (found.low, found.mean, found.high)))
+        (units[name][0], *(_said(units[name][1] * value) for value in (found.low, found.mean, found.high)))
         for name, found in figures.items()
         if found is not None
     ]
     if told.curves_bytes is not None:
-        rows.append(("MB of curves and pictures", None, told.curves_bytes / 1e6, None))
+        rows.append(("MB of curves and pictures", "-", _said(told.curves_bytes / 1e6), "-"))
     if rows:
         show.table("it would take", ("what", "at least, say", "mean", "at most, say"), rows)
     if told.device_seconds is not None:

@@ -30,11 +30,12 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     """
     from rich.text import Text
 
-    console = _console()
     shown = [[cell(value) for value in row] for row in rows]
     widths = [max(map(len, (name, *cells))) for name, *cells in zip(columns, *shown, strict=True)]
     least = [min(width, FOLDED if number else UNBROKEN) for number, width in enumerate(widths)]
-    if sum(least) + 3 * len(least) > console.width:
+    needed = sum(least) + 3 * len(least)
+    console = _console(needed)
+    if needed > console.width:
         _blocks(title, columns, shown)
         return
     made = Table(title=title, title_justify="left", header_style="bold", show_edge=False)
@@ -45,9 +46,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     console.print(made)
 
 
-def _console() -> Console:
+def _console(needed: int) -> Console:
     """A terminal as wide as it is; what is no terminal is wide enough."""
-    return Console() if sys.stdout.isatty() else Console(soft_wrap=True, width=200)
+    return Console() if sys.stdout.isatty() else Console(soft_wrap=True, width=max(200, needed))
 
 
 def _blocks(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -44,6 +44,8 @@ def withdraw(
 
     A clip that no run has read may be a slip of the pen: it is asked about, or wants --unread beside --yes.
     """
+    if undo and dry_run:
+        raise UsageError("--undo deletes nothing and asks nothing; leave --dry-run out.")
     if not (dry_run or yes or undo) and (as_json or not sys.stdin.isatty()):
         raise UsageError("nobody is asked here: say --yes to withdraw, or --dry-run to list.")
     if len(reason) > MOST_CHARACTERS or not reason.isprintable():
@@ -120,6 +122,8 @@ def _list(found: Any, root: str) -> None:
             ("--input", "outputs"),
             found.files.items(),
         )
+    for run_id in found.unknown:
+        click.echo(f"what training {run_id} was trained on is not known: an earlier version did not keep it", err=True)
     if found.networks:
         show.table(
             f"networks that {found.named} went into",

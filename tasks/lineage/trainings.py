@@ -8,14 +8,17 @@ from tasks.layout import Layout
 from tasks.records.training import CHECKPOINT, TrainingEnd, TrainingRecord
 from tasks.store import Store
 from tasks.stored import read_records
+from tasks.training.header import header_of
 
 
 @dataclass(frozen=True)
 class Training:
-    """`end`: None while it goes on, or where it was killed: then there is no network yet."""
+    """`end`: None while it goes on, or where it was killed. `replaced`: a later one has published under the name of its
+    network, which was deleted before."""
 
     record: TrainingRecord
     end: TrainingEnd | None
+    replaced: bool = False
 
     @property
     def network_sha256(self) -> str | None:
@@ -36,17 +39,28 @@ class Training:
             for uri in one.uris:
                 yield uri, one.sha256
 
-    def objects(self, layout: Layout) -> list[str]:
-        """Where what it learned lies: its network and its checkpoint."""
-        record = self.record
-        checkpoint = layout.training(record.run_id, CHECKPOINT)
-        return [layout.model(record.style_sha256, record.job.training.name), checkpoint] if self.end else [checkpoint]
+    def objects(self, store: Store, layout: Layout) -> list[str]:
+        """Where what it learned lies: its network, if that is its own, and its checkpoint."""
+        checkpoint, network = layout.training(self.record.run_id, CHECKPOINT), self._network(layout)
+        own = not self.replaced if self.end else self._published(store, network)  # killed between network and end
+        return [network, checkpoint] if own else [checkpoint]
+
+    def _network(self, layout: Layout) -> str:
+        return layout.model(self.record.style_sha256, self.record.job.training.name)
+
+    def _published(self, store: Store, network: str) -> bool:
+        if store.stat(network) is None:
+            return False
+        try:
+            return header_of(store.read(network).data).get("run_id") == self.record.run_id
+        except ValueError:
+            return False
 
     def about(self, layout: Layout) -> dict[str, Any]:
         record, job = self.record, self.record.job
         return {
             "training": record.run_id,
-            "network": layout.model(record.style_sha256, job.training.name) if self.end else None,
+            "network": self._network(layout) if self.end and not self.replaced else None,
             "network_sha256": self.network_sha256,
             "style_uri": job.style,
             "style_sha256": record.style_sha256,
@@ -64,7 +78,13 @@ def read_trainings(store: Store, layout: Layout) -> list[Training]:
     """All trainings, oldest first. Raises OutOfReach where a record is damaged, PairError (storage)."""
     records = read_records(store, layout.trainings(), TrainingRecord, ending="/training.json")
     ends = {end.run_id: end for end in read_records(store, layout.trainings(), TrainingEnd, ending="/end.json")}
-    return [Training(one, ends.get(one.run_id)) for one in sorted(records, key=lambda one: one.created_at)]
+    records = sorted(records, key=lambda one: one.created_at)
+    by_end = sorted((one for one in records if one.run_id in ends), key=lambda one: ends[one.run_id].ended_at)
+    last = {(one.style_sha256, one.job.training.name): one.run_id for one in by_end}
+    return [
+        Training(one, ends.get(one.run_id), last.get((one.style_sha256, one.job.training.name)) != one.run_id)
+        for one in records
+    ]
 
 
 def clips_of(trainings: Iterable[Training]) -> set[tuple[str, str]]:

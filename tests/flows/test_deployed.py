@@ -218,6 +218,7 @@ def test_a_cancel_while_the_manifest_is_waited_for_leaves_nothing_and_the_next_r
     assert server.end_of(server.start("nightly", place.job("next", ["tune-0"]))).type.value == "COMPLETED"
 
 
+@pytest.mark.slow
 def test_a_night_that_begins_after_its_time_is_over_is_left_to_a_rerun(desk, server, place, worker):
     job = place.job("over", ["tune-0", "tune-1"], options={"until": "06:00"})
     state = server.end_of(server.start("nightly", job))

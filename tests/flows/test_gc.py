@@ -72,6 +72,7 @@ def bucket(s3_server):
     return uri
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_has_left_is_deleted_and_nothing_else(desk, bucket, s3_address):
     store, root = open_store(bucket), join(bucket, "root")
     commits = []

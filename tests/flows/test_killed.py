@@ -77,7 +77,8 @@ def test_a_killed_flow_takes_its_workers_with_it_and_a_rerun_does_the_rest(desk,
 
 
 @needs_proc
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_local_prefect_server_is_gone_with_its_run(desk, manifest, number):
     root = f"local-{number.name}"
     own = {"PREFECT_API_URL": "", "PREFECT_HOME": str(desk.folder / "own-prefect")}
@@ -134,7 +135,10 @@ def test_a_prefect_api_that_is_away_for_half_a_minute_goes_unnoticed(desk, manif
     assert_whole(desk, root)
 
 
-@pytest.mark.parametrize(("number", "reason"), [(signal.SIGTERM, "preempted"), (signal.SIGINT, "cancelled")])
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(signal.SIGTERM, "preempted"), pytest.param(signal.SIGINT, "cancelled", marks=pytest.mark.slow)],
+)
 def test_a_signalled_run_commits_what_is_done_and_leaves_the_rest_to_a_rerun(desk, manifest, number, reason):
     root = f"signalled-{reason}"
     flow = desk.start("run", manifest, "--root", root, **SLOW)

@@ -27,7 +27,7 @@ def test_a_cell_is_shown_as_it_is_with_control_characters_spelled_out(capsys, ce
 @pytest.fixture
 def terminal(monkeypatch):
     """80 columns wide."""
-    monkeypatch.setattr(show, "_console", lambda: Console(width=80))
+    monkeypatch.setattr(show, "_console", lambda needed: Console(width=80))
 
 
 COLUMNS = ("pair_id", "reason", "content_loss", "style_loss", "style_loss_heldout", "seconds_total")

@@ -2,6 +2,7 @@
 
 import io
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -90,28 +91,59 @@ def test_a_generation_without_its_marker_is_none(history, monkeypatch):
     assert made.number == 0
 
 
-def test_of_two_writers_at_once_one_wins_and_the_rows_are_those_of_one(history):
+def test_of_writers_at_once_each_makes_a_generation_or_is_told_and_the_rows_are_those_of_one(history):
     [(night, uris)] = uncovered(history.store, history.layout).items()
-    slow = compact(history.store, history.layout, night, uris[:2])
-    with pytest.raises(AlreadyExists):
-        once_more(history, night, uris, slow)
+
+    def write(number):
+        try:
+            return compact(open_store(history.root), history.layout, night, uris, part_rows=number)
+        except AlreadyExists:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        made = [one for one in pool.map(write, (1, 2, 3, 100)) if one]
+    assert made
+    assert len({one.number for one in made}) == len(made)
     assert len(rows(history)) == 8
     assert not rows(history).duplicated(["run_id", "manifest_row"]).any()
 
 
-def once_more(history, night, uris, first):
-    """Another writer that looked before the first had finished: it writes the same generation."""
-    layout, store = history.layout, history.store
-    marker = layout.generation(night, first.number)
-    data = store.read(marker).data
-    store.delete(marker)
-    try:
-        second = compact(store, layout, night, uris)
-        assert second.number == first.number
-        store.delete(marker)
-    finally:
-        store.create(marker, data)
-    store.create(marker, second.model_dump_json().encode())
+def test_what_was_begun_and_never_finished_has_a_folder_of_its_own(history, monkeypatch):
+    monkeypatch.setattr(type(history.store), "create", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        compacted(history)
+    monkeypatch.undo()
+    keep = history.store.keep
+    monkeypatch.setattr(type(history.store), "keep", lambda _, uri, data: keep(uri, data))
+    [(night, uris)] = uncovered(history.store, history.layout).items()
+    keep(history.layout.part(night, 0, 0, "0" * 64), history.store.read(uris[0]).data)  # of one that was killed
+    [made] = compacted(history)
+    assert made.number == 1
+    assert {path.split("/")[2] for path in made.parts} == {"0001"}
+
+
+def test_what_somebody_took_away_from_the_results_comes_back_from_no_generation(history):
+    compacted(history)
+    history.store.delete(history.layout.shard_results(NIGHT, "1", 1))
+    assert len(rows(history)) == 6
+    assert any("gone or damaged: keep it" in fault for fault in verify(history.store, history.layout))
+
+
+def test_verify_goes_on_where_no_results_file_can_be_read(history):
+    compacted(history)
+    for uri, _ in list(history.store.list(history.layout.results())):
+        history.store.replace(uri, b"PAR1")
+    assert sum("cannot be read" in fault for fault in verify(history.store, history.layout)) == 5
+
+
+def test_a_damaged_marker_stops_no_reader_and_is_told_by_verify(history):
+    [made] = compacted(history)
+    marker = history.layout.generation(NIGHT, made.number)
+    history.store.replace(marker, b"{")
+    assert len(rows(history)) == 8
+    assert any(f"{marker} is damaged and is not read" in fault for fault in verify(history.store, history.layout))
+    [again] = compacted(history)
+    assert again.number == made.number + 1
 
 
 def test_a_reader_that_looked_before_reads_on_while_the_next_generation_is_written(history):
@@ -184,7 +216,7 @@ def test_a_reader_at_any_moment_sees_every_committed_row_once(history):
 
     reader = threading.Thread(target=read)
     reader.start()
-    for number in range(10):
+    for number in range(4):
         run = history.run(f"later-{number}", ["p0", "p1"])
         for shard in range(2):
             history.commit(run, attempt(shard), shard=shard)
@@ -193,4 +225,4 @@ def test_a_reader_at_any_moment_sees_every_committed_row_once(history):
     over.set()
     reader.join()
     assert faults == []
-    assert len(rows(history)) == 28
+    assert len(rows(history)) == 16

@@ -86,3 +86,10 @@ def test_contents_without_a_slice_are_opened_up_to_a_number_and_the_rest_taken_t
     assert (found.assumed, dict(found.unusable)) == (5, {"00.wav": "is silent"})
     assert [found.of(one) for one in (pairs[2], pairs[3], pairs[10])] == [4.0, 4.0, 3.0]
     assert found.of(pair(11, None, "02.wav", start=1.5)) == 2.5
+
+
+def test_the_mean_is_over_seconds_of_audio_and_not_over_pairs():
+    """Short clips take more for a second: a manifest like the past takes what the past took."""
+    short, long = past(*[10.0] * 100).assign(audio_frames=16_000), past(*[200.0] * 100).assign(audio_frames=1_600_000)
+    pairs = [pair(n, 2.0) for n in range(100)] + [pair(100 + n, 200.0) for n in range(100)]
+    assert told(pairs, pd.concat([short, long])).device_seconds.mean == pytest.approx(21_000)

@@ -5,6 +5,8 @@ from hashlib import sha256
 
 import pandas as pd
 import pytest
+import torch
+from safetensors.torch import save
 
 from tasks import attempts
 from tasks.gc import removed
@@ -15,9 +17,10 @@ from tasks.records.reasons import PairError, Reason, UsageError, remedy
 from tasks.records.run import Job
 from tasks.report.facts import facts
 from tasks.results import read_results, rows_of
-from tasks.standing import family_of, of_family
+from tasks.standing import family_of, of_family, standing
 from tasks.store import join
 from tasks.submit import prepare_nightly
+from tasks.training.header import text_of
 from tasks.verify import verify
 from tasks.withdraw import bury, find, lift, pages
 from tasks.withdrawn import read_withdrawn
@@ -267,3 +270,54 @@ def test_several_files_under_one_name_are_told_apart_and_one_of_them_can_be_take
     other = sha256(b"another rain").hexdigest()
     assert both.files == {RAIN: 3, other: 1}
     assert find(library.store, library.layout, other).outputs["run_id"].tolist() == ["3"]
+
+
+def test_a_network_that_was_trained_anew_without_the_clip_is_not_the_old_ones(library):
+    rain, hum = clip(library, "rain"), library.clip("hum")
+    library.trained("t1", rain, hum)
+    withdrawn(library, hum)
+    end = library.trained("t2", rain, library.clip("drops"))
+    assert find(library.store, library.layout, hum).objects == []
+    assert library.store.stat(end.network_uri)
+
+
+def test_a_network_that_was_published_before_its_training_was_killed_is_deleted_too(library):
+    rain, hum = clip(library, "rain"), library.clip("hum")
+    library.trained("t1", rain, hum, ended=False)
+    uri = library.layout.model(RAIN, "default")
+    library.store.create(uri, save({"w": torch.zeros(1)}, text_of({"run_id": "t1"})))
+    assert uri in [one.uri for one in find(library.store, library.layout, hum).objects]
+    library.store.replace(uri, save({"w": torch.zeros(1)}, text_of({"run_id": "t0"})))
+    assert uri not in [one.uri for one in find(library.store, library.layout, hum).objects]
+
+
+def test_what_was_withdrawn_in_two_steps_is_undone_as_a_whole(library):
+    """A run that was at work has read another file under that name meanwhile."""
+    rain = clip(library, "rain")
+    withdrawn(library, rain)
+    library.clip("rain", b"another rain")
+    run = library.started("3", 1)
+    library.commit(run, library.made(run, library.pair(0, clip(library, "tune"), rain)))
+    withdrawn(library, rain)
+    assert len(lift(library.store, library.layout, find(library.store, library.layout, rain))) == 2
+    stones = read_withdrawn(library.store, library.layout)
+    assert (stones.by_uri, stones.by_digest) == ({}, {})
+
+
+def test_undoing_a_name_leaves_what_was_withdrawn_by_its_digest(library):
+    withdrawn(library, RAIN, reason="by order")
+    withdrawn(library, clip(library, "rain"))
+    lift(library.store, library.layout, find(library.store, library.layout, clip(library, "rain")))
+    stones = read_withdrawn(library.store, library.layout)
+    assert stones.refusal(Input("style", clip(library, "rain"))) is None
+    assert "by order" in stones.refusal(Input("style", clip(library, "rain"), sha256=RAIN)).message
+
+
+def test_a_pair_that_was_made_anew_since_stands_by_what_is_there(library):
+    withdrawn(library, clip(library, "rain"))
+    lift(library.store, library.layout, find(library.store, library.layout, clip(library, "rain")))
+    run = library.started("3", 1)
+    library.commit(run, library.made(run, library.pair(0, clip(library, "tune"), clip(library, "rain"))))
+    stood = standing(library.root).set_index("pair_id")
+    assert stood.loc["p0", "run_id"] == "3"
+    assert stood.loc["p1", "run_id"] == "1"
