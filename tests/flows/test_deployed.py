@@ -219,7 +219,9 @@ def test_a_cancel_while_the_manifest_is_waited_for_leaves_nothing_and_the_next_r
 
 
 @pytest.mark.slow
-def test_a_night_that_begins_after_its_time_is_over_is_left_to_a_rerun(desk, server, place, worker):
+def test_a_night_that_begins_after_its_time_is_over_is_left_to_a_rerun(desk, server, place, worker, late):
+    for run in late:  # of which one is at work
+        server.end_of(run)
     job = place.job("over", ["tune-0", "tune-1"], options={"until": "06:00"})
     state = server.end_of(server.start("nightly", job))
     end = place.end("over")
