@@ -17,7 +17,7 @@ from tasks.generations import Generation, begun_generations, newest_generations
 from tasks.layout import Layout, night_of
 from tasks.records import schema
 from tasks.store import Store
-from tasks.stored import parquet_bytes, read_table
+from tasks.stored import parquet_bytes, parquet_files, read_table
 
 PART_ROWS = 250_000
 READERS = 8
@@ -27,8 +27,8 @@ def uncovered(store: Store, layout: Layout) -> dict[str, list[str]]:
     """All results files of each night that has several, some of which are in no generation; in order."""
     newest = newest_generations(store, layout)
     found: dict[str, list[str]] = {}
-    for uri, _ in store.list(layout.results()):
-        if uri.endswith(".parquet") and (night := night_of(uri)):
+    for uri in parquet_files(store, layout.results()):
+        if night := night_of(uri):
             found.setdefault(night, []).append(uri)
     return {
         night: sorted(uris)

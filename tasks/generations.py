@@ -10,7 +10,7 @@ from tasks.layout import Layout, run_id_of
 from tasks.records.reasons import OutOfReach
 from tasks.records.schema import SCHEMA_VERSION
 from tasks.store import Store, join
-from tasks.stored import read_record
+from tasks.stored import parquet_files, read_record
 
 PART = re.compile(r"/night=([^/]+)/(\d+)/part-[^/]+$")
 
@@ -76,7 +76,7 @@ def files_of(store: Store, layout: Layout, runs: Collection[str] | None = None, 
     is taken where that is fewer files.
     """
     newest = newest_generations(store, layout).values() if compacted else ()
-    listed = {uri for uri, _ in store.list(layout.results()) if uri.endswith(".parquet")}
+    listed = set(parquet_files(store, layout.results()))
     others = {uri for uri in listed if runs is None or run_id_of(uri) in runs}
     parts: list[str] = []
     for one in newest:

@@ -1,7 +1,7 @@
 """Records and tables as we store them: JSON and parquet, written whole, and read back as nobody else writes them."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
+from tasks.layout import run_id_of
 from tasks.records.reasons import OutOfReach, PairError
 from tasks.store import Store
 
@@ -54,6 +55,12 @@ def _parsed(uri: str, data: bytes, model: type[R]) -> R:
             f"{uri} is not as a run writes it ({where}: {first['msg']}): it is damaged, or a later version wrote it; "
             "move the folder of that run away to go on without it."
         ) from error
+
+
+def parquet_files(store: Store, prefix: str, runs: Collection[str] | None = None) -> list[str]:
+    """The parquet files below a prefix (or those of `runs`), in the order of their names."""
+    uris = [uri for uri, _ in store.list(prefix) if uri.endswith(".parquet")]
+    return uris if runs is None else [uri for uri in uris if run_id_of(uri) in runs]
 
 
 def read_tables(store: Store, uris: Iterable[str], wanted: pa.Schema) -> list[pa.Table]:

@@ -9,13 +9,13 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.generations import newest_generations
-from tasks.layout import Layout, run_id_of
+from tasks.layout import Layout
 from tasks.records import schema
 from tasks.records.reasons import OutOfReach, PairError
 from tasks.records.tombstone import Tombstone
 from tasks.results import read_run, rows_of
 from tasks.store import Store, join
-from tasks.stored import frame_of, read_table, read_tables
+from tasks.stored import frame_of, parquet_files, read_table, read_tables
 from tasks.withdrawn import read_withdrawn
 
 
@@ -73,12 +73,11 @@ def _rows(store: Store, layout: Layout, runs: Collection[str] | None) -> tuple[p
     """The attempts in all results files that can be read, these files, and what is wrong with the others."""
     tables: dict[str, pa.Table] = {}
     faults = []
-    for uri, _ in store.list(layout.results()):
-        if uri.endswith(".parquet") and (runs is None or run_id_of(uri) in runs):
-            try:
-                tables[uri] = read_table(store, uri, schema.RESULTS)
-            except OutOfReach as error:
-                faults.append(str(error))
+    for uri in parquet_files(store, layout.results(), runs):
+        try:
+            tables[uri] = read_table(store, uri, schema.RESULTS)
+        except OutOfReach as error:
+            faults.append(str(error))
     return frame_of(tables.values(), schema.RESULTS), list(tables), faults
 
 

@@ -77,10 +77,11 @@ def find(store: Store, layout: Layout, asked: str) -> Withdrawal:
     seen = {sha256 for name, sha256 in clips if name == uri} if uri else {named}
     used, digests = made_from(rows, uri, {*(before.sha256 if before else ()), *seen}, {sha256 for _, sha256 in clips})
     outputs = rows.loc[used.index.unique().sort_values()]
-    of_it = [(one, role) for one in trainings if (role := one.role_of(uri, digests))]
-    files = [file for one, _ in of_it for file in one.objects(store, layout)]
+    of_it = [(one, role, one.objects(store, layout)) for one in trainings if (role := one.role_of(uri, digests))]
+    files = [file for *_, objects in of_it for file in objects]
+    others = rows.drop(index=outputs.index)
     objects = _there(store, map(layout.here, (*_audio(outputs), *_curves(rows, outputs), *files)))
-    networks = [_trained(one, role, store, layout, rows.drop(index=outputs.index)) for one, role in of_it]
+    networks = [_trained(one, role, own[0], others) for one, role, own in of_it]
     known = {*uses(rows)["uri" if uri else "sha256"].dropna()}
     known |= {name if uri else sha256 for name, sha256 in clips}
     unread = before is None and named not in known
@@ -115,19 +116,11 @@ def bury(store: Store, layout: Layout, found: Withdrawal, reason: str = "") -> T
         outputs=found.outputs["audio_uri"].nunique(),
         reason=reason,
     )
-    if found.before is None:
+    if found.before is None or found.before.lifted_at is not None:
         _create(store, found.tombstone, stone)
         return stone
-    if found.before.lifted_at is not None:  # what it deleted then is gone still
-        store.replace(found.tombstone, stone.model_dump_json(indent=2).encode())
-        return stone
     for digest in found.digests - set(found.before.sha256):  # made by a run that was under way at the time
-        uri, own = layout.tombstone(digest), stone.model_copy(update={"uri": None, "sha256": (digest,)})
-        there = read_record(store, uri, Tombstone)
-        if there is not None and there.lifted_at is not None:
-            store.replace(uri, own.model_dump_json(indent=2).encode())
-        else:
-            _create(store, uri, own)
+        _create(store, layout.tombstone(digest), stone.model_copy(update={"uri": None, "sha256": (digest,)}))
     return found.before
 
 
@@ -143,8 +136,9 @@ def lift(store: Store, layout: Layout, found: Withdrawal) -> list[str]:
     lifted = []
     for uri in dict.fromkeys(names):
         stone = read_record(store, uri, Tombstone)
-        ours = stone is not None and stone.command == found.before.command  # and not another withdrawal of its digest
-        if stone is not None and stone.lifted_at is None and ours:
+        if stone is None or stone.command != found.before.command:  # another withdrawal, of its digest
+            continue
+        if stone.lifted_at is None:
             store.replace(uri, stone.model_copy(update={"lifted_at": datetime.now(UTC)}).model_dump_json().encode())
             lifted.append(uri)
     return lifted
@@ -168,11 +162,9 @@ def at_work_now(store: Store, layout: Layout) -> list[str]:
     return [run.run_id for run in read_runs(store, layout) if is_working(run.run_id)]
 
 
-def _trained(one: Training, role: str, store: Store, layout: Layout, others: pd.DataFrame) -> Trained:
+def _trained(one: Training, role: str, file: str, others: pd.DataFrame) -> Trained:
     by = others[others["status"].eq("ok") & others["model_sha256"].eq(one.network_sha256 or "")]
-    return Trained(
-        one.record.run_id, one.objects(store, layout)[0], role, one.end is not None, by["audio_uri"].nunique()
-    )
+    return Trained(one.record.run_id, file, role, one.end is not None, by["audio_uri"].nunique())
 
 
 def _digest(like: set[str], asked: str) -> str:
@@ -212,5 +204,10 @@ def _there(store: Store, uris: Iterable[str]) -> list[Orphan]:
 
 
 def _create(store: Store, uri: str, stone: Tombstone) -> None:
+    """Write a tombstone where there is none, or one that was undone: what that deleted is gone still."""
+    data, there = stone.model_dump_json(indent=2).encode(), read_record(store, uri, Tombstone)
+    if there is not None and there.lifted_at is not None:
+        store.replace(uri, data)
+        return
     with suppress(AlreadyExists):  # another withdrawal of it was sooner
-        store.create(uri, stone.model_dump_json(indent=2).encode())
+        store.create(uri, data)

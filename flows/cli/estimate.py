@@ -105,9 +105,9 @@ def _said(value: float) -> str:
 
 def _tell(told: Any, opened: Any, figures: dict[str, Any], skipped: int, fails: int, device: str, devices: int) -> None:
     click.echo(f"{amount(told.pairs, 'pair')} to compute, {skipped} to skip, {fails} would fail; nothing was written")
-    assumed = f" ({opened.assumed} contents were not opened, and taken to be as long as the others)"
     if not told.pairs:
         return
+    assumed = f" ({opened.assumed} contents were not opened, and taken to be as long as the others)"
     click.echo(f"{told.audio_seconds / 60:,.1f} minutes of audio{assumed if opened.assumed else ''}")
     hours = told.device_seconds is None or told.device_seconds.mean >= 3_600
     unit, by = ("hours", 1.0) if hours else ("minutes", 60.0)

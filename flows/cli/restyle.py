@@ -55,7 +55,7 @@ def restyle(
     given = settle({**flags, "audio_format": FORMATS[out.suffix.lower()]})
     from tasks.computing import set_up
     from tasks.records.pair import Input
-    from tasks.report.usual import USUAL
+    from tasks.records.usual import USUAL
     from tasks.roots import place
     from tasks.single import restyle_files
 

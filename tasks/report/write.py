@@ -3,10 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from tasks.layout import Layout
+from tasks.records.usual import USUAL
 from tasks.report.facts import FIGURES, LINE, PART, Facts, facts
 from tasks.report.histogram import histogram
 from tasks.report.rendering import rendered, script_json, text_of
-from tasks.report.usual import USUAL
 from tasks.scale import HIGHEST_HZ, LOWEST_HZ
 from tasks.standing import family_of
 from tasks.store import Store, join

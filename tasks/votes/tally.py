@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.layout import Layout, run_id_of
+from tasks.layout import Layout
 from tasks.records import schema
 from tasks.store import Store
-from tasks.stored import frame_of, read_tables
+from tasks.stored import frame_of, parquet_files, read_tables
 
 HEARD_AS_SUCH = 90.0
 """A hidden reference that is rated lower was not recognised ..."""
@@ -34,9 +34,7 @@ class Tally:
 
 def read_votes(store: Store, layout: Layout, runs: Collection[str] | None = None) -> pd.DataFrame:
     """All votes (or those that were given on `runs`), oldest first."""
-    uris = [uri for uri, _ in store.list(layout.votes()) if uri.endswith(".parquet")]
-    if runs is not None:
-        uris = [uri for uri in uris if run_id_of(uri) in runs]
+    uris = parquet_files(store, layout.votes(), runs)
     frame = frame_of(read_tables(store, uris, schema.VOTES), schema.VOTES)
     return frame.sort_values(["voted_at", "session", "trial", "letter"], ignore_index=True)
 

@@ -46,6 +46,21 @@ def compacted(history, part_rows=4):
     return [compact(history.store, history.layout, night, uris, part_rows) for night, uris in nights.items()]
 
 
+def killed(history, monkeypatch, name):
+    """A compaction that ends when it comes to write an object of this name."""
+    create = type(history.store).create
+
+    def until(store, uri, data):
+        if name in uri:
+            raise KeyboardInterrupt
+        create(store, uri, data)
+
+    monkeypatch.setattr(type(history.store), "create", until)
+    with pytest.raises(KeyboardInterrupt):
+        compacted(history)
+    monkeypatch.undo()
+
+
 def rows(history, runs=None):
     return read_results(history.store, history.layout, runs)
 
@@ -80,11 +95,8 @@ def test_what_is_committed_later_is_read_beside_it_and_taken_into_the_next_gener
 
 
 def test_a_generation_without_its_marker_is_none(history, monkeypatch):
-    """As one that was killed before its last write."""
-    monkeypatch.setattr(type(history.store), "create", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        compacted(history)
-    monkeypatch.undo()
+    """As one that was killed at its first write."""
+    killed(history, monkeypatch, "/part-")
     assert newest_generations(history.store, history.layout) == {}
     assert len(rows(history)) == 8
     [made] = compacted(history)
@@ -109,14 +121,8 @@ def test_of_writers_at_once_each_makes_a_generation_or_is_told_and_the_rows_are_
 
 
 def test_what_was_begun_and_never_finished_has_a_folder_of_its_own(history, monkeypatch):
-    monkeypatch.setattr(type(history.store), "create", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        compacted(history)
-    monkeypatch.undo()
-    keep = history.store.keep
-    monkeypatch.setattr(type(history.store), "keep", lambda _, uri, data: keep(uri, data))
-    [(night, uris)] = uncovered(history.store, history.layout).items()
-    keep(history.layout.part(night, 0, 0, "0" * 64), history.store.read(uris[0]).data)  # of one that was killed
+    """As one that was killed at its last write."""
+    killed(history, monkeypatch, "/_generation-")
     [made] = compacted(history)
     assert made.number == 1
     assert {path.split("/")[2] for path in made.parts} == {"0001"}

@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from tasks.report.usual import USUAL
+from tasks.records.usual import USUAL
 
 TABLE = (Path(__file__).parents[3] / "manifests" / "README.md").read_text()
 
