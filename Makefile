@@ -63,7 +63,7 @@ audit: setup
 		-r requirements.lock -r .ci/uv.txt
 
 lock: setup
-	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group dev \
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group dev --extra ray \
 		pyproject.toml -o requirements.lock
 	echo uv | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 		--python-version 3.11 - -o .ci/uv.txt
