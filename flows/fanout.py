@@ -1,7 +1,6 @@
 """Hand out shards, a few at a time, and stop handing out when the run should stop."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -20,12 +19,14 @@ def fan_out(shards: Iterable[Shard], bench: Bench, limit: int, closed: Callable[
     The results say what became of a shard, not its future: that one also raises when the Prefect API is gone.
     Returns whether all were handed out.
     """
-    waiting, live = deque(shards), list[PrefectFuture[Any]]()
+    waiting, live = iter(shards), list[PrefectFuture[Any]]()
+    following = next(waiting, None)
     while True:
-        while waiting and len(live) < limit and not bench.stopping() and not closed():
-            live.append(_submit(waiting.popleft(), bench))
+        while following and len(live) < limit and not bench.stopping() and not closed():
+            live.append(_submit(following, bench))
+            following = next(waiting, None)
         if not live:
-            return not waiting
+            return following is None
         future = _next(live)
         live.remove(future)
         try:

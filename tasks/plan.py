@@ -1,22 +1,18 @@
 """Decide what a run computes: skip what is done, cut the rest into shards."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
 
-import pandas as pd
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from tasks.overrides import shown
-from tasks.records.pair import Fault, Pair, plan_key_of_row
-from tasks.records.reasons import PairError, Reason
-from tasks.results import rows_of
-from tasks.roots import Roots
-from tasks.store import open_store
-from tasks.withdrawn import NOTHING, Withdrawn
+from tasks.done import Done
+from tasks.manifest.pairs import Pairs
+from tasks.records.pair import Pair
 
-Served = dict[str, Any]
-"""The results row of an earlier `ok` attempt that serves a pair."""
+Numbers = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -28,77 +24,80 @@ class Shard:
 
 
 @dataclass(frozen=True)
+class Shards(Sequence[Shard]):
+    """Each is made when it is asked for."""
+
+    pairs: Pairs
+    shard_pairs: int
+
+    def __len__(self) -> int:
+        return -(-len(self.pairs) // self.shard_pairs)
+
+    @overload
+    def __getitem__(self, at: int) -> Shard: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Shard]: ...
+    def __getitem__(self, at: int | slice) -> Shard | list[Shard]:
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        number = range(len(self))[at]
+        start = number * self.shard_pairs
+        return Shard(number, tuple(self.pairs[start : start + self.shard_pairs]))
+
+
+@dataclass(frozen=True)
 class Plan:
-    shards: tuple[Shard, ...]
-    skipped: tuple[tuple[Pair, Served], ...]
+    """`pairs`: those to compute, shard after shard. `skipped`: what serves the others (schema.SKIPPED)."""
 
-    @property
-    def pairs(self) -> list[Pair]:
-        return [pair for shard in self.shards for pair in shard.pairs]
-
-
-def look_up(pairs: Iterable[Pair], roots: Roots, withdrawn: Withdrawn = NOTHING) -> list[Pair]:
-    """Give every input its ETag, where it has one, and every pair that may not be read its fault.
-
-    A missing input keeps no ETag: the worker that reads it says so in its attempt.
-    """
-    pairs = list(pairs)
-    uris = sorted({i.uri for pair in pairs if not pair.faults for i in pair.inputs})
-    with ThreadPoolExecutor(16) as pool:
-        found = dict(zip(uris, pool.map(lambda uri: etag_of(uri, roots), uris), strict=True))
-    return [pair if pair.faults else _looked_up(pair, found, withdrawn) for pair in pairs]
+    pairs: Pairs
+    shards: Shards
+    skipped: pa.Table
 
 
-def etag_of(uri: str, roots: Roots) -> str | PairError | None:
-    """The ETag of an input, None where there is none, or what keeps it from being looked at."""
-    try:
-        roots.check(uri)
-        stat = open_store(uri).stat(uri)
-        return stat.etag if stat else None
-    except PairError as error:
-        return error
-
-
-def _looked_up(pair: Pair, found: Mapping[str, str | PairError | None], withdrawn: Withdrawn) -> Pair:
-    faults = tuple(
-        Fault(pair.manifest_row, f"{i.role}_uri", shown(i.uri), error.reason, error.message, remedy)
-        for i in pair.inputs
-        for error, remedy in ((withdrawn.refusal(i), "choose another"), (found[i.uri], "or mend the row"))
-        if isinstance(error, PairError) and error.reason is Reason.INPUT_FORBIDDEN
-    )
-    etags = {uri: etag for uri, etag in found.items() if isinstance(etag, str)}
-    return replace(pair.with_etags(etags), faults=faults)
-
-
-def make_plan(pairs: Sequence[Pair], done: pd.DataFrame, shard_pairs: int, audio_exists: Callable[[str], bool]) -> Plan:
-    """Skip the pairs that an `ok` row among `done` serves, and cut the rest into shards in manifest order.
+def make_plan(pairs: Pairs, done: Done, shard_pairs: int, audio_exists: Callable[[str], bool]) -> Plan:
+    """Skip the pairs that are `done`, and cut the rest into shards in which what is alike meets.
 
     The same pairs, results and `shard_pairs` give the same plan.
     """
-    served = _served(pairs, done, audio_exists)
-    skipped = tuple((pair, served[pair.manifest_row]) for pair in pairs if pair.manifest_row in served)
-    rest = [pair for pair in pairs if pair.manifest_row not in served]
-    shards = tuple(
-        Shard(number, tuple(rest[start : start + shard_pairs]))
-        for number, start in enumerate(range(0, len(rest), shard_pairs))
-    )
-    return Plan(shards, skipped)
+    skipped = done.serving(pairs, audio_exists)
+    left = np.ones(len(pairs), bool)
+    left[skipped["manifest_row"].to_numpy()] = False
+    rest = pairs.only(_alike_together(pairs.table, np.flatnonzero(left)))
+    return Plan(rest, Shards(rest, shard_pairs), skipped)
 
 
-def _served(pairs: Sequence[Pair], done: pd.DataFrame, audio_exists: Callable[[str], bool]) -> dict[int, Served]:
-    rows: dict[str, Served] = {}
-    for row in rows_of(done[done["status"] == "ok"]):
-        key = plan_key_of_row(row)
-        if key is not None:
-            rows.setdefault(key, row)  # the first that was committed
-    known = {row["content_uri"] for row in rows.values()}
-    candidates = {}
-    for pair in pairs:
-        may_be = pair.content is not None and pair.content.uri in known  # a key costs more than a look
-        key = pair.plan_key() if may_be and not pair.faults else None
-        if key is not None and key in rows:
-            candidates[pair.manifest_row] = rows[key]
-    uris = sorted({row["audio_uri"] for row in candidates.values()})
-    with ThreadPoolExecutor(16) as pool:
-        there = dict(zip(uris, pool.map(audio_exists, uris), strict=True))
-    return {number: row for number, row in candidates.items() if there[row["audio_uri"]]}
+def _alike_together(table: pa.Table, rows: Numbers) -> Numbers:
+    """Rows in the manifest's order, but those with the same parameters, styles and length behind the first of them.
+
+    What has other parameters shares no batch, and a style that is at hand need not be read again.
+    """
+    table = table.take(rows)
+    group = np.zeros(len(rows), np.int64)
+    for codes in (
+        *(_codes(table[name]) for name in ALIKE),
+        _styles(table["styles"]),
+        _octave(table["content_seconds"]),
+    ):
+        group = np.unique(group * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)[1]
+    _, first = np.unique(group, return_index=True)
+    ordered: Numbers = rows[np.argsort(first[group], kind="stable")]
+    return ordered
+
+
+ALIKE = ("params", "method", "style_uri", "style_start", "style_seconds")
+
+
+def _codes(column: pa.ChunkedArray) -> Numbers:
+    """A number for each value of a column; 0 where there is none."""
+    return np.asarray(pc.fill_null(pc.index_in(column, value_set=pc.unique(pc.drop_null(column))), -1)) + 1
+
+
+def _styles(column: pa.ChunkedArray) -> Numbers:
+    if column.null_count == len(column):
+        return np.zeros(len(column), np.int64)
+    return _codes(pa.chunked_array([pa.array([None if cell is None else repr(cell) for cell in column.to_pylist()])]))
+
+
+def _octave(seconds: pa.ChunkedArray) -> Numbers:
+    """The power of two that a length, where the manifest says one, is below."""
+    return np.asarray(pc.fill_null(pc.ceil(pc.log2(pc.max_element_wise(seconds, 1.0))), 0.0), np.int64)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,10 +12,10 @@ from pydantic import Field
 
 from tasks.layout import Layout
 from tasks.lineage import code_version
+from tasks.look_up import look_up
 from tasks.manifest import Manifest, read_manifest
 from tasks.manifest.read import manifest_of
 from tasks.overrides import ParamsInvalid, overrides
-from tasks.plan import look_up
 from tasks.records import schema
 from tasks.records.form import Form
 from tasks.records.pair import Pair
@@ -125,7 +125,7 @@ def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection
         manifest_uri=manifest.uri,
         manifest_sha256=manifest.sha256,
         table=table.take(kept),
-        pairs=[replace(pairs[old], manifest_row=new) for new, old in enumerate(kept)],
+        pairs=pairs.renumbered(kept),
         parameters=family.first.parameters,
         options=options,
         roots=roots,

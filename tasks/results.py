@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.generations import files_of
@@ -77,20 +78,37 @@ def _write_curves(
     return uri
 
 
+ORDER = ("committed_at", "run_id", "manifest_row")
+
+
 # --- reading --------------------------------------------------------------------------------------
 
 
 def read_results(store: Store, layout: Layout, runs: Collection[str] | None = None) -> pd.DataFrame:
     """All attempts (or those of `runs`) as a DataFrame with the columns of the schema, oldest commit first."""
+    return frame_of([read_rows(store, layout, runs)], schema.RESULTS)
+
+
+def read_rows(
+    store: Store,
+    layout: Layout,
+    runs: Collection[str] | None = None,
+    wanted: pa.Schema = schema.RESULTS,
+    where: pc.Expression | None = None,
+) -> pa.Table:
+    """The same as an arrow table: of `wanted`, which has the columns of ORDER, and only the rows `where` it is true."""
+    chosen = [] if where is None else [where]
+
+    def read(uris: Collection[str], asked: Collection[pc.Expression]) -> list[pa.Table]:
+        return read_tables(store, uris, wanted, [*chosen, *asked])
+
     found = files_of(store, layout, runs)
     try:
-        tables = read_tables(store, found.parts, schema.RESULTS)
+        tables = read(found.parts, [] if runs is None else [pc.field("run_id").isin(list(runs))])
     except OutOfReach:  # they are derived: what they stand for is still there, and `verify` tells of them
         found, tables = files_of(store, layout, runs, compacted=False), []
-    if runs is not None:
-        tables = [table.filter(pc.field("run_id").isin(list(runs))) for table in tables]
-    frame = frame_of([*tables, *read_tables(store, found.others, schema.RESULTS)], schema.RESULTS)
-    return frame.sort_values(["committed_at", "run_id", "manifest_row"], ignore_index=True)
+    table = pa.concat_tables([wanted.empty_table(), *tables, *read(found.others, [])])
+    return table.sort_by([(name, "ascending") for name in ORDER])
 
 
 def read_run(store: Store, layout: Layout, run_id: str) -> RunRecord | None:

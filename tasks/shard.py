@@ -13,9 +13,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tasks import attempts
+from tasks.done import Served
 from tasks.layout import Layout
 from tasks.lineage import machine
-from tasks.plan import Served, Shard
+from tasks.plan import Shard
 from tasks.records.pair import Attempt, Pair
 from tasks.records.reasons import PairError, Reason
 from tasks.records.run import RunRecord

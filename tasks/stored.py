@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
@@ -63,10 +64,19 @@ def parquet_files(store: Store, prefix: str, runs: Collection[str] | None = None
     return uris if runs is None else [uri for uri in uris if run_id_of(uri) in runs]
 
 
-def read_tables(store: Store, uris: Iterable[str], wanted: pa.Schema) -> list[pa.Table]:
-    """Parquet files of ours, each as `read_table` does."""
+def read_tables(
+    store: Store, uris: Collection[str], wanted: pa.Schema, where: Iterable[pc.Expression] = ()
+) -> list[pa.Table]:
+    """Parquet files of ours, each as `read_table` does, and only the rows in which each of `where` is true."""
+
+    def read(uri: str) -> pa.Table:
+        table = read_table(store, uri, wanted)
+        for one in where:
+            table = table.filter(one)
+        return table
+
     with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(lambda uri: read_table(store, uri, wanted), uris))
+        return list(pool.map(read, uris))
 
 
 def frame_of(tables: Iterable[pa.Table], wanted: pa.Schema) -> pd.DataFrame:
@@ -77,14 +87,16 @@ def frame_of(tables: Iterable[pa.Table], wanted: pa.Schema) -> pd.DataFrame:
 def read_table(store: Store, uri: str, wanted: pa.Schema) -> pa.Table:
     """One parquet file of ours in exactly `wanted`: columns that came later are null in older files."""
     try:
-        table = pq.ParquetFile(io.BytesIO(_own(store, uri)), page_checksum_verification=True).read()
+        file = pq.ParquetFile(io.BytesIO(_own(store, uri)), page_checksum_verification=True)
+        known = set(file.schema_arrow.names)
+        table = file.read(columns=[name for name in wanted.names if name in known])
     except (pa.ArrowException, OSError) as error:
         raise OutOfReach(
             f"{uri} cannot be read as parquet ({error}); move it away: files here are written whole."
         ) from error
-    missing = [f for f in wanted if f.name not in table.column_names]
-    for column in missing:
-        table = table.append_column(column, pa.nulls(table.num_rows, column.type))
+    for column in wanted:
+        if column.name not in known:
+            table = table.append_column(column, pa.nulls(table.num_rows, column.type))
     return table.select(wanted.names).cast(wanted)
 
 

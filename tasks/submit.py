@@ -1,27 +1,28 @@
 """Prepare a run, without writing anything, and record it, with which it begins to exist."""
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from tasks.attempts import served_by
+from tasks.done import Done, Served, read_done
 from tasks.layout import Layout
 from tasks.lineage import code_version
+from tasks.look_up import look_up
 from tasks.manifest import Manifest, await_manifest
+from tasks.manifest.pairs import Pairs
 from tasks.overrides import ParamsInvalid, checked
-from tasks.plan import Plan, Served, look_up, make_plan
-from tasks.records import schema
-from tasks.records.pair import Pair
+from tasks.plan import Plan, make_plan
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError, UsageError
 from tasks.records.run import Job, Options, RunRecord, new_run_id
 from tasks.records.texts import next_time, night_of, seconds_of
-from tasks.results import read_results, rows_of
 from tasks.roots import Roots, place
 from tasks.store import Store, open_store
 from tasks.store.probe import probe
@@ -37,7 +38,7 @@ class Submission:
     run: RunRecord
     manifest: pa.Table
     plan: Plan
-    done: Mapping[str, Served]
+    done: Done
 
     @property
     def store(self) -> Store:
@@ -49,9 +50,7 @@ class Submission:
 
     def lookup(self, keys: list[str]) -> dict[str, Served]:
         """Earlier `ok` rows with one of these pair_keys, whose audio is still there."""
-        found = {key: self.done[key] for key in keys if key in self.done}
-        store = self.store
-        return {key: row for key, row in found.items() if is_there(store, row["audio_uri"])}
+        return self.done.by_key(keys, partial(is_there, self.store))
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Request:
     manifest_uri: str
     manifest_sha256: str
     table: pa.Table
-    pairs: list[Pair]
+    pairs: Pairs
     parameters: Parameters
     options: Options
     roots: Roots
@@ -99,17 +98,18 @@ def prepare_nightly(
     return planned
 
 
-def _warnings(manifest: Manifest, pairs: Sequence[Pair]) -> list[str]:
+def _warnings(manifest: Manifest, pairs: Pairs) -> list[str]:
     """What a person should know before anything is computed."""
-    texts = list(dict.fromkeys(pair.params.warning for pair in pairs if pair.params))
+    texts = [params.warning for params in pairs.each_parameters()]
     if not len(manifest):
         texts.append(f"{manifest.uri} has no rows: there is nothing to do.")
-    alike = [pair.name for pair in pairs if pair.style and pair.content and pair.style.uri == pair.content.uri]
+    same = pc.fill_null(pc.equal(manifest.table["style_uri"], manifest.table["content_uri"]), False)
+    alike = pairs.only(pairs.numbers[np.asarray(same)[pairs.numbers]])
     if alike:
         texts.append(
-            f"content and style are the same file in {len(alike)} of {len(pairs)} pairs; the first: {alike[0]}"
+            f"content and style are the same file in {len(alike)} of {len(pairs)} pairs; the first: {alike[0].name}"
         )
-    return [text for text in texts if text]
+    return [text for text in dict.fromkeys(texts) if text]
 
 
 def request_of(
@@ -120,7 +120,7 @@ def request_of(
         manifest_uri=manifest.uri,
         manifest_sha256=manifest.sha256,
         table=manifest.table,
-        pairs=list(manifest.pairs(parameters)),
+        pairs=manifest.pairs(parameters),
         parameters=parameters,
         options=options,
         roots=allowed_roots(manifest.folder, root, options),
@@ -134,9 +134,9 @@ def submission(request: Request) -> Submission:
     options, store = request.options, open_store(request.root)
     withdrawn = read_withdrawn(store, Layout(request.root))
     pairs = look_up(request.pairs, request.roots, withdrawn)
-    done = read_results(store, Layout(request.root))
-    done = done[done["status"] == "ok"].drop(index=list(withdrawn.of(done)), errors="ignore")
-    plan = make_plan(pairs, done.iloc[:0] if options.force else done, options.shard_pairs, partial(is_there, store))
+    done = read_done(store, Layout(request.root), withdrawn)
+    serving = Done.nothing() if options.force else done
+    plan = make_plan(pairs, serving, options.shard_pairs, partial(is_there, store))
     run_id = new_run_id()
     run = RunRecord(
         run_id=run_id,
@@ -156,10 +156,7 @@ def submission(request: Request) -> Submission:
         code_version=code_version(),
         host=platform.node(),
     )
-    by_key: dict[str, Served] = {}
-    for row in rows_of(done):
-        by_key.setdefault(row["pair_key"], row)
-    return Submission(request.root, run, request.table, plan, by_key)
+    return Submission(request.root, run, request.table, plan, done)
 
 
 def is_there(store: Store, uri: str) -> bool:
@@ -179,18 +176,7 @@ def record(submission: Submission) -> None:
     if submission.plan.shards:
         probe(store, submission.root)
     store.create(layout.run(run.run_id, "manifest.parquet"), parquet_bytes(submission.manifest))
-    rows: list[dict[str, Any]] = [
-        {
-            "manifest_row": pair.manifest_row,
-            "pair_id": pair.pair_id,
-            "served_by": served_by(row),
-            "pair_key": row["pair_key"],
-            "audio_uri": row["audio_uri"],
-        }
-        for pair, row in submission.plan.skipped
-    ]
-    table = schema.table_of(rows, schema.SKIPPED)
-    store.create(layout.run(run.run_id, "skipped.parquet"), parquet_bytes(table))
+    store.create(layout.run(run.run_id, "skipped.parquet"), parquet_bytes(submission.plan.skipped))
     store.create(layout.run(run.run_id, "run.json"), run.model_dump_json(indent=2).encode())
 
 

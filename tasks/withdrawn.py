@@ -47,9 +47,14 @@ class Withdrawn:
             if error := self.refusal(one):
                 raise error
 
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to ask about."""
+        return bool(self.by_uri or self.by_digest or self.lifted)
+
     def of(self, rows: pd.DataFrame) -> dict[Any, Tombstone]:
         """The attempts that used something that is withdrawn, or was when that was undone, by their index."""
-        if not self.by_digest and not self.by_uri and not self.lifted:
+        if not self.any:
             return {}
         used = uses(rows)
         found: dict[Any, Tombstone] = {}

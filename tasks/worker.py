@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from tasks.plan import Served
+from tasks.done import Served
 from tasks.records.pair import Attempt, Pair
 from tasks.records.run import RunRecord
 

@@ -80,8 +80,8 @@ def dry_run(submission: Any, as_json: bool) -> int:
             {
                 "compute": [pair.name for pair in compute],
                 "skip": [
-                    {"pair_id": p.name, "served_by": f"{r['run_id']}/{r['manifest_row']}", "audio_uri": r["audio_uri"]}
-                    for p, r in plan.skipped
+                    {"pair_id": row["pair_id"], "served_by": row["served_by"], "audio_uri": row["audio_uri"]}
+                    for row in plan.skipped.to_pylist()
                 ],
                 "fail": [{"pair_id": p.name, "reason": reason, "message": message} for p, reason, message in fails],
                 "shards": len(plan.shards),
@@ -94,11 +94,14 @@ def dry_run(submission: Any, as_json: bool) -> int:
             ("pair", "content", "style", "not the default"),
             [(p.name, _places(p, "content"), _places(p, "style"), _own(p)) for p in compute[: show.MOST_ROWS]],
         )
-    if plan.skipped:
+    if len(plan.skipped):
         show.table(
             "would skip: done before with the same inputs and parameters",
             ("pair", "by run", "audio"),
-            [(p.name, r["run_id"], r["audio_uri"]) for p, r in plan.skipped[: show.MOST_ROWS]],
+            [
+                (row["pair_id"], row["served_by"].split("/")[0], row["audio_uri"])
+                for row in plan.skipped.slice(0, show.MOST_ROWS).to_pylist()
+            ],
         )
     if fails:
         show.table(

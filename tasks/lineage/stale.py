@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tasks.layout import Layout
-from tasks.plan import etag_of
+from tasks.look_up import etag_of
 from tasks.records.reasons import PairError, Reason
 from tasks.results import read_results, read_runs, rows_of
 from tasks.roots import Roots

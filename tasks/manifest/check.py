@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.manifest.uris import is_plain
 from tasks.overrides import ParamsInvalid, resolve, shown
 from tasks.records.pair import Fault
 from tasks.records.parameters import Parameters
@@ -21,6 +23,10 @@ METHODS = typing.get_args(Parameters.model_fields["method"].annotation)
 TEXTS = (
     pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,
     pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view,
+)  # fmt: skip
+LISTS = (
+    pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list,
+    pa.types.is_list_view, pa.types.is_large_list_view,
 )  # fmt: skip
 
 
@@ -64,21 +70,26 @@ def label(column: str) -> str:
 
 def _longer(column: pa.ChunkedArray, most: int) -> Any:
     """Where a cell holds more bytes of text than that, a list, a map or a struct all in all."""
-    if pa.types.is_nested(column.type):
-        return pa.array([_text_bytes(cell) > most for cell in column.to_pylist()], pa.bool_())
-    if not any(is_text(column.type) for is_text in TEXTS):
+    if column.null_count == len(column):
         return pa.nulls(len(column), pa.bool_())
-    return pc.greater(pc.binary_length(column.cast(pa.large_binary())), most)
+    return pa.array(_text_bytes(column.combine_chunks()) > most)
 
 
-def _text_bytes(cell: Any) -> int:
-    if isinstance(cell, str):
-        return len(cell.encode())
-    if isinstance(cell, bytes):
-        return len(cell)
-    if isinstance(cell, dict):
-        return sum(map(_text_bytes, cell.values()))
-    return sum(map(_text_bytes, cell)) if isinstance(cell, list | tuple) else 0
+def _text_bytes(column: pa.Array) -> np.ndarray[Any, Any]:
+    """How many bytes of text each cell holds."""
+    kind = column.type
+    if any(is_text(kind) for is_text in TEXTS):
+        return np.asarray(pc.fill_null(pc.binary_length(column.cast(pa.large_binary())), 0))
+    if pa.types.is_struct(kind):
+        return sum((_text_bytes(child) for child in column.flatten()), np.zeros(len(column), np.int64))
+    if any(is_list(kind) for is_list in LISTS):
+        below = _text_bytes(column.flatten())
+        ends = np.cumsum([0, *np.asarray(pc.fill_null(pc.list_value_length(column), 0))])
+    elif pa.types.is_map(kind):
+        below, ends = _text_bytes(column.keys) + _text_bytes(column.items), np.asarray(column.offsets)
+    else:
+        return np.zeros(len(column), np.int64)
+    return np.diff(np.concatenate([[0], np.cumsum(below)])[ends])
 
 
 def _where(table: pa.Table, column: str, mask: Any, reason: Reason, why: str, remedy: str) -> Iterator[Fault]:
@@ -136,17 +147,21 @@ def _uris(table: pa.Table, folder: str) -> Iterator[Fault]:
         elif found := wrong(text):
             yield Fault(row, column, found[0], Reason.INPUT_FORBIDDEN, found[1], "use a path or an s3:// URI")
 
-    listed = table["styles"].to_pylist()
-    for row, (content, style, styles) in enumerate(
-        zip(table["content_uri"].to_pylist(), table["style_uri"].to_pylist(), listed, strict=True)
-    ):
-        yield from faults(row, "content_uri", content)
-        if not styles:
-            yield from faults(row, "style_uri", style)
-            continue
-        if style:
+    def odd(column: str) -> Iterator[tuple[int, str | None]]:
+        plain = pc.fill_null(is_plain(table[column], folder), False)
+        rows = pc.indices_nonzero(pc.invert(plain))
+        yield from zip(rows.to_pylist(), table[column].take(rows).to_pylist(), strict=True)
+
+    lists = pc.fill_null(pc.greater(pc.list_value_length(table["styles"]), 0), False)
+    for row, text in odd("content_uri"):
+        yield from faults(row, "content_uri", text)
+    for row, text in odd("style_uri"):
+        if not lists[row].as_py():
+            yield from faults(row, "style_uri", text)
+    for row in pc.indices_nonzero(lists).to_pylist():
+        if table["style_uri"][row].as_py():
             yield Fault(row, "styles", "...", Reason.ROW_INVALID, "is given beside style_uri", "use one of the two")
-        for one in styles:
+        for one in table["styles"][row].as_py():
             yield from faults(row, "styles", one["uri"])
             yield from _style_numbers(row, one)
 
@@ -170,17 +185,23 @@ def _tags(table: pa.Table) -> Iterator[Fault]:
 
 
 def _params(table: pa.Table, base: Parameters, max_cell_kb: int) -> Iterator[Fault]:
-    @lru_cache(maxsize=65_536)
-    def problems(text: str | None, seed: int | None) -> tuple[tuple[str, str, str], ...]:
-        try:
-            resolve(base, text, seed)
-        except ParamsInvalid as error:
-            return tuple(error.problems)
-        return ()
-
-    rows = zip(table["params"].to_pylist(), table["seed"].to_pylist(), strict=True)
-    for row, (text, seed) in enumerate(rows):
-        if text is None or len(text) > max_cell_kb * 1_000:  # said before
-            continue
-        for value, why, remedy in problems(text, None if seed is None or seed < 0 else seed):
+    """A million rows have few texts; only one that names a seed must be looked at beside each row's own."""
+    texts = table["params"]
+    short = pc.less_equal(pc.utf8_length(texts), max_cell_kb * 1_000)  # of the others it is said before
+    each = pc.unique(pc.filter(texts, pc.fill_null(short, False))).to_pylist()
+    odd = pa.array([text for text in each if "seed" in text or _problems(base, text, None)], pa.string())
+    rows = pc.indices_nonzero(pc.is_in(texts, value_set=odd))
+    found = table.select(["params", "seed"]).take(rows).to_pylist()
+    for row, cells in zip(rows.to_pylist(), found, strict=True):
+        seed = cells["seed"]
+        for value, why, remedy in _problems(base, cells["params"], None if seed is None or seed < 0 else seed):
             yield Fault(row, "params", value, Reason.PARAMS_INVALID, why, remedy)
+
+
+@lru_cache(maxsize=65_536)
+def _problems(base: Parameters, text: str, seed: int | None) -> tuple[tuple[str, str, str], ...]:
+    try:
+        resolve(base, text, seed)
+    except ParamsInvalid as error:
+        return tuple(error.problems)
+    return ()

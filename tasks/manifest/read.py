@@ -5,20 +5,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 
 from tasks.manifest.check import PAIR_ID, label, own_columns, row_faults
+from tasks.manifest.pairs import Pairs
 from tasks.manifest.parquet import Room, open_parquet, plain, tables
-from tasks.overrides import ParamsInvalid, resolve
+from tasks.manifest.uris import absolute
 from tasks.records import schema
-from tasks.records.pair import Fault, Input, Pair
+from tasks.records.pair import Fault
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError, Reason, UsageError
 from tasks.records.run import Options
-from tasks.roots import bare, canonical_uri
+from tasks.roots import bare
 from tasks.store import Blob, Store
 
 NAMED = 5
@@ -46,13 +46,9 @@ class Manifest:
     def all_faults(self) -> list[Fault]:
         return [fault for row in sorted(self.faults) for fault in self.faults[row]]
 
-    def pairs(self, base: Parameters) -> Iterator[Pair]:
+    def pairs(self, base: Parameters) -> Pairs:
         """One pair for each row: `base` overridden by the row's parameters. A faulty row gives a faulty pair."""
-        number = 0
-        for batch in self.table.select(schema.MANIFEST.names).to_batches(max_chunksize=4_096):
-            for row in batch.to_pylist():
-                yield _pair(number, row, base, tuple(self.faults.get(number, ())))
-                number += 1
+        return Pairs(self.table, base, self.faults)
 
 
 def read_manifest(store: Store, uri: str, base: Parameters, options: Options | None = None) -> Manifest:
@@ -78,7 +74,8 @@ def read_manifest(store: Store, uri: str, base: Parameters, options: Options | N
 
 def manifest_of(uri: str, folder: str, sha256: str, table: pa.Table, base: Parameters, max_cell_kb: int) -> Manifest:
     """A table in the manifest's schema as a manifest that stood at `uri`: URIs absolute, rows checked."""
-    manifest = Manifest(uri, folder, sha256, _absolute(table, folder))
+    # Of one piece: a few rows are taken out of many pieces a hundred times as slowly.
+    manifest = Manifest(uri, folder, sha256, _absolute(table.combine_chunks(), folder).combine_chunks())
     for fault in row_faults(manifest.table, base, folder, max_cell_kb):
         manifest.faults.setdefault(fault.row, []).append(fault)
     manifest.table = _without_refused(manifest)
@@ -173,21 +170,18 @@ def _cast(uri: str, name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa
 
 
 def _absolute(table: pa.Table, base: str) -> pa.Table:
-    """Relative URIs resolved against the manifest's folder; one that cannot be stays as it is, for `_check`."""
-
-    @lru_cache(maxsize=65_536)
-    def absolute(text: str | None) -> str | None:
-        try:
-            return canonical_uri(text, base) if text else text
-        except PairError:
-            return bare(text or "")  # from here on it is copied into runs and rows
-
+    """Relative URIs resolved against the manifest's folder; one that cannot be stays as it is, for `row_faults`."""
     for name in ("content_uri", "style_uri"):
-        values = [absolute(text) for text in table.column(name).to_pylist()]
-        table = table.set_column(table.column_names.index(name), name, pa.array(values, pa.string()))
+        table = table.set_column(table.column_names.index(name), name, absolute(table.column(name), base))
     styles = table.column("styles")
     if styles.null_count < len(styles):
-        listed = [s and [{**one, "uri": absolute(one["uri"])} for one in s if one] for s in styles.to_pylist()]
+        uris = sorted({one["uri"] for listed in styles.to_pylist() for one in listed or () if one and one["uri"]})
+        spelled = dict(
+            zip(uris, absolute(pa.chunked_array([pa.array(uris, pa.string())]), base).to_pylist(), strict=True)
+        )
+        listed = [
+            s and [{**one, "uri": spelled.get(one["uri"], one["uri"])} for one in s if one] for s in styles.to_pylist()
+        ]
         kind = schema.MANIFEST.field("styles").type
         table = table.set_column(table.column_names.index("styles"), "styles", pa.array(listed, kind))
     return table
@@ -213,24 +207,3 @@ def _kept(name: str, refused: Any) -> str | None:
     if name == "pair_id":
         return refused if re.fullmatch(PAIR_ID, refused) else None
     return bare(refused) if name in ("method", "params") else None
-
-
-def _pair(number: int, row: dict[str, Any], base: Parameters, faults: tuple[Fault, ...]) -> Pair:
-    try:
-        params = resolve(base, row["params"], row["seed"], row["method"])
-    except ParamsInvalid:
-        params = None
-    style = {"uri": row["style_uri"], "start": row["style_start"], "seconds": row["style_seconds"], "weight": None}
-    inputs = [Input("content", row["content_uri"] or "", row["content_start"], row["content_seconds"])]
-    for one in row["styles"] or [style]:
-        weight = 1.0 if one["weight"] is None else one["weight"]
-        inputs.append(Input("style", one["uri"] or "", one["start"], one["seconds"], weight))
-    return Pair(
-        manifest_row=number,
-        pair_id=row["pair_id"],
-        inputs=tuple(inputs),
-        method=params.method if params else row["method"] or base.method,
-        params=params,
-        tags=tuple(sorted(dict(row["tags"] or ()).items())),
-        faults=faults,
-    )

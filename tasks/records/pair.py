@@ -1,8 +1,11 @@
 """A pair as the planner hands it on, its identity, and what became of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from operator import itemgetter
 from typing import Any
 
 from tasks.records.parameters import ALGORITHM_VERSION, Parameters, canonical_json, sha256_of
@@ -81,30 +84,24 @@ class Pair:
             return None
         return PairError(self.faults[0].reason, "; ".join(f.sentence() for f in self.faults))
 
-    def with_etags(self, etags: Mapping[str, str | None]) -> "Pair":
-        return replace(self, inputs=tuple(replace(i, etag=etags.get(i.uri)) for i in self.inputs))
-
-    def _identity(self, inputs: list[dict[str, Any]], model_sha256: str | None, params: Parameters) -> str:
-        return sha256_of(
-            canonical_json(
-                {
-                    "algorithm_version": ALGORITHM_VERSION,
-                    "inputs": inputs,
-                    "method": self.method,
-                    "model_sha256": model_sha256,
-                    "params": params.model_dump(mode="json", exclude=_told_otherwise(self.method)),
-                }
-            )
-        )
-
     def key(self) -> str:
         """pair_key: sha256 of what determines the output. Needs the digest of whatever is read."""
         assert self.params is not None
         assert all(i.sha256 for i in self.inputs)
         params = self.params.model_copy(update={"vgg_weights": "", "vgg_sha256": ""})  # its digest says it all
-        return self._identity([{**i._part(), "sha256": i.sha256} for i in self.inputs], self.model_sha256, params)
+        return sha256_of(
+            canonical_json(
+                {
+                    "algorithm_version": ALGORITHM_VERSION,
+                    "inputs": [{**i._part(), "sha256": i.sha256} for i in self.inputs],
+                    "method": self.method,
+                    "model_sha256": self.model_sha256,
+                    "params": params.model_dump(mode="json", exclude=_told_otherwise(self.method)),
+                }
+            )
+        )
 
-    def plan_key(self) -> str | None:
+    def plan_key(self) -> bytes | None:
         """What planning compares before any byte is read: URIs and ETags in place of digests (None: not known).
 
         Of trained weights it knows the digest that they must have, or nothing; of a style's network nothing.
@@ -114,8 +111,7 @@ class Pair:
         model_sha256 = self.model_sha256 or self.params.vgg_sha256 or None
         if self.params.weights_uri and model_sha256 is None:
             return None
-        inputs = [{**i._part(), "uri": i.uri, "etag": i.etag} for i in self.inputs]
-        return self._identity(inputs, model_sha256, self.params)
+        return _plan_key(self.inputs, self.method, model_sha256, self.params, self.params.seed)
 
 
 def _told_otherwise(method: str) -> set[str]:
@@ -124,19 +120,40 @@ def _told_otherwise(method: str) -> set[str]:
     return {"method", "network"} | unread
 
 
-def plan_key_of_row(row: Mapping[str, Any]) -> str | None:
+def plan_key_of_row(row: Mapping[str, Any]) -> bytes | None:
     """The plan_key of a results row, to compare with a planned pair's."""
     if row["algorithm_version"] != ALGORITHM_VERSION or not row["params"]:
         return None
-    pair = Pair(
-        manifest_row=int(row["manifest_row"]),
-        pair_id=row["pair_id"],
-        inputs=tuple(Input(**i) for i in row["inputs"]),
-        method=row["method"],
-        params=_parameters(row["params"]),
-        model_sha256=row["model_sha256"],
-    )
-    return pair.plan_key()
+    params = _parameters(_SEED.sub('"seed":0', row["params"]))
+    inputs = [Input(**one) for one in row["inputs"]]
+    if row["method"] == "feedforward" or not all(one.etag for one in inputs):
+        return None
+    return _plan_key(inputs, row["method"], row["model_sha256"], params, row["seed"])
+
+
+def _plan_key(inputs: Iterable[Input], method: str, model_sha256: str | None, params: Parameters, seed: int) -> bytes:
+    read = [(one.role, one.uri, one.etag, one.start, one.seconds, one.weight) for one in inputs]
+    told = repr((read, method, model_sha256, _values(params, method), seed))
+    return hashlib.blake2b(told.encode(), digest_size=16).digest()
+
+
+def _values(params: Parameters, method: str) -> str:
+    """The parameters as far as a plan_key has no place of its own for them."""
+    return _said(_chosen(method)(vars(params)))
+
+
+@lru_cache(maxsize=4_096)
+def _said(values: tuple[Any, ...]) -> str:
+    """A million pairs have few of these."""
+    return repr(values)
+
+
+@cache
+def _chosen(method: str) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    return itemgetter(*(name for name in Parameters.model_fields if name not in _told_otherwise(method) | {"seed"}))
+
+
+_SEED = re.compile(r'"seed":\d+')
 
 
 @lru_cache(maxsize=4_096)

@@ -13,8 +13,8 @@ import torch
 
 from tasks import attempts
 from tasks.decoding import DecodePool
+from tasks.done import Served
 from tasks.layout import Layout
-from tasks.plan import Served
 from tasks.records.pair import Attempt, Pair
 from tasks.records.run import RunRecord
 from tasks.roots import Roots

@@ -11,8 +11,8 @@ import pytest
 
 from tasks.audio import decode
 from tasks.decoding import DecodePool
+from tasks.look_up import etag_of
 from tasks.overrides import checked
-from tasks.plan import look_up
 from tasks.records.pair import Input, Pair
 from tasks.records.reasons import PairError, Reason
 from tasks.records.run import Options
@@ -190,7 +190,8 @@ def test_39_a_device_is_no_file(read, tmp_path):
 def test_41_an_input_that_is_replaced_after_planning_is_changed(read, tmp_path, pool):
     loaded = read(encoded("wav"))
     roots = Roots.resolve([f"file://{tmp_path}"])
-    [planned] = look_up([replace(loaded.pair, inputs=tuple(replace(i, etag=None) for i in loaded.pair.inputs))], roots)
+    etags = {i.uri: etag_of(i.uri, roots) for i in loaded.pair.inputs}
+    planned = replace(loaded.pair, inputs=tuple(replace(i, etag=etags[i.uri]) for i in loaded.pair.inputs))
     assert load(planned, roots, pool).pair.inputs == loaded.pair.inputs
     (tmp_path / "content.wav").write_bytes(encoded("wav", TONE / 2))
     with pytest.raises(PairError, match="has been replaced since the run was planned") as caught:

@@ -1,93 +1,152 @@
-from dataclasses import replace
+from itertools import pairwise
 
-import pandas as pd
+import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import attempts
-from tasks.overrides import checked
-from tasks.plan import look_up, make_plan
-from tasks.records import schema
-from tasks.records.pair import Input, Pair
-from tasks.records.reasons import Reason
-from tasks.roots import Roots
+from tasks.done import COLUMNS, WANTED, Done
+from tasks.plan import make_plan
+from tasks.records.parameters import Parameters
+from tasks.records.run import Job, Options
+from tasks.submit import prepare_nightly
+from tests.tasks.pairs import pairs_of, row
 
-NONE = schema.RESULTS.empty_table().to_pandas()
-
-
-def pair(row, etag="1-1", **params):
-    inputs = (Input("content", f"file:///c{row}.wav", etag=etag), Input("style", "file:///s.wav", etag="2-2"))
-    return Pair(row, f"p{row}", inputs, "optimise", checked(params))
+THERE = ("1-1", "2-2")
 
 
-def done(one, run_id="old", **values):
-    row = attempts.of_pair(one) | {
-        "run_id": run_id, "manifest_row": one.manifest_row, "status": "ok", "audio_uri": f"audio-{one.manifest_row}",
-        "pair_key": "k",
-    }  # fmt: skip
-    return row | values
+def pairs(*rows, etags=None, base=None):
+    return pairs_of(*rows, etags=etags or [THERE] * len(rows), base=base)
 
 
-def results(*rows):
-    return schema.table_of(list(rows), schema.RESULTS).to_pandas(maps_as_pydicts="strict")
+def done(*found, **values):
+    rows = [
+        attempts.of_pair(one)
+        | {"run_id": "old", "manifest_row": one.manifest_row, "audio_uri": f"audio-{one.manifest_row}", "pair_key": "k"}
+        | values
+        for one in found
+    ]
+    return Done(pa.Table.from_pylist([{name: row.get(name) for name in COLUMNS} for row in rows], WANTED))
 
 
 def test_a_pair_that_is_done_is_skipped_while_its_audio_is_there():
-    pairs = [pair(0), pair(1)]
-    plan = make_plan(pairs, results(done(pairs[0]), done(pairs[1])), 8, lambda uri: uri == "audio-0")
-    assert [(p.pair_id, row["run_id"]) for p, row in plan.skipped] == [("p0", "old")]
+    two = pairs(row(0), row(1))
+    plan = make_plan(two, done(*two), 8, lambda uri: uri == "audio-0")
+    [skipped] = plan.skipped.to_pylist()
+    assert skipped == {
+        "manifest_row": 0, "pair_id": "p0", "served_by": "old/0", "pair_key": "k", "audio_uri": "audio-0",
+    }  # fmt: skip
     assert [p.pair_id for p in plan.pairs] == ["p1"]
 
 
-def test_a_pair_is_not_skipped_when_an_input_a_slice_or_a_parameter_is_another():
-    one = pair(0)
-    others = [
-        pair(0, etag="9-9"),
-        pair(0, seed=1),
-        replace(one, inputs=(replace(one.inputs[0], seconds=1.0), one.inputs[1])),
-        replace(one, inputs=(replace(one.inputs[0], etag=None), one.inputs[1])),
-    ]
-    for other in others:
-        assert make_plan([other], results(done(one)), 8, lambda uri: True).skipped == ()
+def test_what_was_served_itself_names_the_attempt_that_computed_the_audio():
+    one = pairs(row(0))
+    [skipped] = make_plan(one, done(*one, served_by="first/7"), 8, lambda uri: True).skipped.to_pylist()
+    assert skipped["served_by"] == "first/7"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pairs(row(0), etags=[("9-9", "2-2")]),
+        pairs(row(0), etags=[(None, "2-2")]),
+        pairs(row(0, seed=1)),
+        pairs(row(0, params='{"content_weight": 0.5}')),
+        pairs(row(0, content_seconds=1.0)),
+        pairs(row(0), base=Parameters(seed=3)),
+    ],
+    ids=["etag", "no etag", "seed", "parameter", "slice", "base"],
+)
+def test_a_pair_is_not_skipped_when_an_input_a_slice_or_a_parameter_is_another(other):
+    one = pairs(row(0))
+    assert len(make_plan(one, done(*one), 8, lambda uri: True).skipped) == 1
+    assert len(make_plan(other, done(*one), 8, lambda uri: True).skipped) == 0
+
+
+def test_pairs_that_differ_in_their_seeds_alone_are_told_apart():
+    two = pairs(row(0, seed=5), row(0, seed=6, pair_id="other"))
+    assert make_plan(two, done(two[1]), 8, lambda uri: True).skipped["pair_id"].to_pylist() == ["other"]
 
 
 def test_an_attempt_of_another_algorithm_version_serves_nobody():
-    one = pair(0)
-    assert make_plan([one], results(done(one, algorithm_version=0)), 8, lambda uri: True).skipped == ()
+    one = pairs(row(0))
+    assert len(make_plan(one, done(*one, algorithm_version=0), 8, lambda uri: True).skipped) == 0
 
 
-def test_a_failed_attempt_serves_nobody():
-    one = pair(0)
-    assert make_plan([one], results(done(one, status="failed")), 8, lambda uri: True).skipped == ()
+def test_the_first_attempt_that_was_committed_serves_a_key():
+    one = pairs(row(0))[0]
+    both = Done(pa.concat_tables([done(one).table, done(one, run_id="new", pair_key="other").table]))
+    assert both.by_key(["k"], lambda uri: True)["k"]["run_id"] == "old"
+    assert set(both.by_key(["k", "other", "none"], lambda uri: True)) == {"k", "other"}
+    assert both.by_key(["k"], lambda uri: False) == {}
 
 
-@given(st.integers(0, 30), st.integers(1, 9))
-def test_shards_hold_every_pair_once_in_manifest_order(count, shard_pairs):
-    pairs = [pair(row) for row in range(count)]
-    plan = make_plan(pairs, NONE, shard_pairs, lambda uri: True)
-    assert plan.pairs == pairs
+cells = st.fixed_dictionaries(
+    {},
+    optional={
+        "style_uri": st.sampled_from([f"file:///s{n}.wav" for n in range(3)]),
+        "params": st.sampled_from(['{"content_weight": 0.5}', '{"widths": [2, 8]}']),
+        "content_seconds": st.sampled_from([3.0, 5.0, 60.0]),
+        "seed": st.integers(0, 3),
+    },
+)
+
+
+@given(st.lists(cells, max_size=30), st.integers(1, 9))
+def test_shards_hold_every_pair_once_and_the_plan_is_the_same_each_time(found, shard_pairs):
+    every = pairs(*(row(number) | one for number, one in enumerate(found)))
+    plan = make_plan(every, Done.nothing(), shard_pairs, lambda uri: True)
+    held = [pair for shard in plan.shards for pair in shard.pairs]
+    assert sorted(held, key=lambda pair: pair.manifest_row) == list(every)
     assert all(len(shard.pairs) == shard_pairs for shard in plan.shards[:-1])
     assert [shard.number for shard in plan.shards] == list(range(len(plan.shards)))
-    assert plan == make_plan(pairs, NONE, shard_pairs, lambda uri: True)
+    again = make_plan(every, Done.nothing(), shard_pairs, lambda uri: True)
+    assert list(again.shards) == list(plan.shards)
 
 
-def test_inputs_are_looked_up_and_those_outside_the_roots_are_refused(tmp_path):
-    inside, outside = tmp_path / "in", tmp_path / "out"
-    for folder in (inside, outside):
-        folder.mkdir()
-        (folder / "a.wav").write_bytes(b"123")
-    (inside / "link.wav").symlink_to(outside / "a.wav")
+@given(st.lists(cells, max_size=30))
+def test_what_is_alike_but_for_its_seed_meets_where_the_first_of_it_stands(found):
+    every = pairs(*(row(number) | one for number, one in enumerate(found)))
+    planned = list(make_plan(every, Done.nothing(), 4, lambda uri: True).pairs)
 
-    def of(uri):
-        return Pair(0, "p", (Input("content", f"file://{uri}"),), "optimise", checked({}))
+    def kind(pair):
+        octave = {None: 0, 3.0: 2, 5.0: 3, 60.0: 6}[pair.content.seconds]
+        return pair.style.uri, pair.params.model_copy(update={"seed": 0}), octave
 
-    roots = Roots.resolve([f"file://{inside}"])
-    good, missing, bad, linked = look_up(
-        [of(inside / "a.wav"), of(inside / "b.wav"), of(outside / "a.wav"), of(inside / "link.wav")], roots
-    )
-    assert good.content.etag.startswith("3-")
-    assert not missing.faults
-    assert missing.content.etag is None
-    assert bad.error().reason is Reason.INPUT_FORBIDDEN
-    assert linked.error().reason is Reason.INPUT_FORBIDDEN
-    assert isinstance(NONE, pd.DataFrame)
+    kinds = [kind(pair) for pair in planned]
+    assert list(dict.fromkeys(kinds)) == list(dict.fromkeys(map(kind, every))), "in the manifest's order"
+    borders = sum(a != b for a, b in pairwise(kinds))
+    assert borders == max(0, len(set(kinds)) - 1), "each in one piece"
+    for one in set(kinds):
+        rows = [pair.manifest_row for pair in planned if kind(pair) == one]
+        assert rows == sorted(rows)
+
+
+def test_pairs_with_lists_of_styles_meet_as_well():
+    lists = [[{"uri": f"file:///s{n}.wav", "weight": 1.0}, {"uri": "file:///t.wav"}] for n in (1, 2, 1)]
+    every = pairs(*(row(n, style_uri=None, styles=one) for n, one in enumerate(lists)))
+    assert [p.manifest_row for p in make_plan(every, Done.nothing(), 8, lambda uri: True).pairs] == [0, 2, 1]
+
+
+def test_a_pair_is_the_same_alone_in_a_slice_and_in_order():
+    every = pairs(*(row(n, seed=n) for n in range(9)))
+    assert [every[n] for n in range(9)] == list(every)
+    assert every[-1] == list(every)[-1]
+    assert list(every[3:5]) == list(every)[3:5]
+    assert [pair.pair_id for pair in every.renumbered([7, 2])] == ["p7", "p2"]
+    assert [pair.manifest_row for pair in every.renumbered([7, 2])] == [0, 1]
+
+
+def test_a_run_in_mid_plan_holds_no_pair_that_nobody_asked_for(tmp_path, monkeypatch):
+    rows = [row(n, content_uri=f"c{n}.wav", style_uri="s.wav") for n in range(100)]
+    manifest = tmp_path / "manifest.parquet"
+    pa.parquet.write_table(pa.Table.from_pylist(rows), manifest)
+    plan = prepare_nightly(
+        Job(manifest=str(manifest), root=str(tmp_path / "root"), options=Options(shard_pairs=8))
+    ).plan
+    made = []
+    kept = type(plan.pairs)._pair
+    monkeypatch.setattr(type(plan.pairs), "_pair", lambda self, *given: made.append(given[0]) or kept(self, *given))
+    assert len(plan.shards[3].pairs) == 8
+    assert made == list(range(24, 32))

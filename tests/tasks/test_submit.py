@@ -3,10 +3,8 @@
 import pandas as pd
 
 from tasks.layout import Layout
-from tasks.plan import look_up
+from tasks.look_up import look_up
 from tasks.records import schema
-from tasks.records.pair import Input, Pair
-from tasks.records.parameters import Parameters
 from tasks.records.run import Job, Options
 from tasks.rerun import RerunJob, prepare_rerun
 from tasks.roots import Roots
@@ -16,6 +14,7 @@ from tasks.store import open_store
 from tasks.stored import read_table
 from tasks.submit import prepare_nightly, record
 from tasks.worker import Worker
+from tests.tasks.pairs import pairs_of, row
 from tests.tasks.test_shard import poisoned
 
 NAMES = ["first", "second", "third", "left"]
@@ -49,10 +48,10 @@ def test_a_manifest_that_changes_in_mid_run_changes_nothing(tmp_path, store_root
 
 def test_an_input_that_is_replaced_between_runs_makes_another_pair(any_root):
     store, uri = open_store(any_root), f"{any_root}/a.wav"
-    pair = Pair(0, "p", (Input("content", uri), Input("style", uri, start=1.0)), "optimise", Parameters())
+    pairs = pairs_of(row(0, content_uri=uri, style_uri=uri, style_start=1.0))
 
     def planned():
-        [found] = look_up([pair], Roots((any_root,)))
+        [found] = look_up(pairs, Roots((any_root,)))
         return found.plan_key()
 
     store.replace(uri, b"one sound")

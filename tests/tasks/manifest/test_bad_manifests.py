@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tasks.look_up import look_up
 from tasks.manifest import read_manifest
 from tasks.manifest.parquet import EXTENSION, _in_base64
-from tasks.plan import look_up
 from tasks.records import schema
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import UsageError
