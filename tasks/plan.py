@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from tasks.done import Done
 from tasks.manifest.pairs import Pairs
+from tasks.records import schema
 from tasks.records.pair import Pair
 
 Numbers = np.ndarray[Any, Any]
@@ -54,12 +55,12 @@ class Plan:
     skipped: pa.Table
 
 
-def make_plan(pairs: Pairs, done: Done, shard_pairs: int, audio_exists: Callable[[str], bool]) -> Plan:
-    """Skip the pairs that are `done`, and cut the rest into shards in which what is alike meets.
+def make_plan(pairs: Pairs, done: Done | None, shard_pairs: int, audio_exists: Callable[[str], bool]) -> Plan:
+    """Skip the pairs that are `done` (None: none is), and cut the rest into shards in which what is alike meets.
 
     The same pairs, results and `shard_pairs` give the same plan.
     """
-    skipped = done.serving(pairs, audio_exists)
+    skipped = schema.SKIPPED.empty_table() if done is None else done.serving(pairs, audio_exists)
     left = np.ones(len(pairs), bool)
     left[skipped["manifest_row"].to_numpy()] = False
     rest = pairs.only(_alike_together(pairs.table, np.flatnonzero(left)))

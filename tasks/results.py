@@ -1,7 +1,8 @@
 """Commit a shard's attempts, and read results back (blueprint, section 3)."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from tasks.records.pair import Attempt
 from tasks.records.reasons import OutOfReach
 from tasks.records.run import EndRecord, RunRecord
 from tasks.store import Store
-from tasks.stored import frame_of, parquet_bytes, read_record, read_records, read_tables
+from tasks.stored import frame_of, parquet_bytes, read_record, read_records, read_table
 
 
 def commit_shard(
@@ -86,29 +87,25 @@ ORDER = ("committed_at", "run_id", "manifest_row")
 
 def read_results(store: Store, layout: Layout, runs: Collection[str] | None = None) -> pd.DataFrame:
     """All attempts (or those of `runs`) as a DataFrame with the columns of the schema, oldest commit first."""
-    return frame_of([read_rows(store, layout, runs)], schema.RESULTS)
+
+    def read(uri: str) -> pa.Table:
+        table = read_table(store, uri, schema.RESULTS)
+        return table if runs is None else table.filter(pc.field("run_id").isin(list(runs)))
+
+    return frame_of(read_files(store, layout, read, runs), schema.RESULTS).sort_values(list(ORDER), ignore_index=True)
 
 
-def read_rows(
-    store: Store,
-    layout: Layout,
-    runs: Collection[str] | None = None,
-    wanted: pa.Schema = schema.RESULTS,
-    where: pc.Expression | None = None,
-) -> pa.Table:
-    """The same as an arrow table: of `wanted`, which has the columns of ORDER, and only the rows `where` it is true."""
-    chosen = [] if where is None else [where]
-
-    def read(uris: Collection[str], asked: Collection[pc.Expression]) -> list[pa.Table]:
-        return read_tables(store, uris, wanted, [*chosen, *asked])
-
+def read_files(
+    store: Store, layout: Layout, read: Callable[[str], pa.Table], runs: Collection[str] | None = None
+) -> list[pa.Table]:
+    """What `read` gives for the files in which all attempts lie, each once; those of `runs` with others among them."""
     found = files_of(store, layout, runs)
-    try:
-        tables = read(found.parts, [] if runs is None else [pc.field("run_id").isin(list(runs))])
-    except OutOfReach:  # they are derived: what they stand for is still there, and `verify` tells of them
-        found, tables = files_of(store, layout, runs, compacted=False), []
-    table = pa.concat_tables([wanted.empty_table(), *tables, *read(found.others, [])])
-    return table.sort_by([(name, "ascending") for name in ORDER])
+    with ThreadPoolExecutor(8) as pool:
+        try:
+            parts = list(pool.map(read, found.parts))
+        except OutOfReach:  # they are derived: what they stand for is still there, and `verify` tells of them
+            found, parts = files_of(store, layout, runs, compacted=False), []
+        return [*parts, *pool.map(read, found.others)]
 
 
 def read_run(store: Store, layout: Layout, run_id: str) -> RunRecord | None:

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
@@ -64,19 +63,10 @@ def parquet_files(store: Store, prefix: str, runs: Collection[str] | None = None
     return uris if runs is None else [uri for uri in uris if run_id_of(uri) in runs]
 
 
-def read_tables(
-    store: Store, uris: Collection[str], wanted: pa.Schema, where: Iterable[pc.Expression] = ()
-) -> list[pa.Table]:
-    """Parquet files of ours, each as `read_table` does, and only the rows in which each of `where` is true."""
-
-    def read(uri: str) -> pa.Table:
-        table = read_table(store, uri, wanted)
-        for one in where:
-            table = table.filter(one)
-        return table
-
+def read_tables(store: Store, uris: Iterable[str], wanted: pa.Schema) -> list[pa.Table]:
+    """Parquet files of ours, each as `read_table` does."""
     with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(read, uris))
+        return list(pool.map(lambda uri: read_table(store, uri, wanted), uris))
 
 
 def frame_of(tables: Iterable[pa.Table], wanted: pa.Schema) -> pd.DataFrame:

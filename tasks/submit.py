@@ -135,8 +135,7 @@ def submission(request: Request) -> Submission:
     withdrawn = read_withdrawn(store, Layout(request.root))
     pairs = look_up(request.pairs, request.roots, withdrawn)
     done = read_done(store, Layout(request.root), withdrawn)
-    serving = Done.nothing() if options.force else done
-    plan = make_plan(pairs, serving, options.shard_pairs, partial(is_there, store))
+    plan = make_plan(pairs, None if options.force else done, options.shard_pairs, partial(is_there, store))
     run_id = new_run_id()
     run = RunRecord(
         run_id=run_id,

@@ -124,7 +124,7 @@ def plan_key_of_row(row: Mapping[str, Any]) -> bytes | None:
     """The plan_key of a results row, to compare with a planned pair's."""
     if row["algorithm_version"] != ALGORITHM_VERSION or not row["params"]:
         return None
-    params = _parameters(_SEED.sub('"seed":0', row["params"]))
+    params = _parameters(SEED.sub('"seed":0', row["params"]))
     inputs = [Input(**one) for one in row["inputs"]]
     if row["method"] == "feedforward" or not all(one.etag for one in inputs):
         return None
@@ -153,7 +153,7 @@ def _chosen(method: str) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
     return itemgetter(*(name for name in Parameters.model_fields if name not in _told_otherwise(method) | {"seed"}))
 
 
-_SEED = re.compile(r'"seed":\d+')
+SEED = re.compile(r'"seed":[0-9]+')
 
 
 @lru_cache(maxsize=4_096)
