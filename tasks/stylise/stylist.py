@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 
@@ -32,6 +33,22 @@ SOUNDS_MB = 1_000
 """Decoded sounds that wait or are in work at a time: ten minutes of stereo are some 400."""
 
 
+class Crew(NamedTuple):
+    """Threads that read ahead and that write, and how many pairs are waited for before a batch begins."""
+
+    readers: int
+    at_least: int
+    writers: int
+
+
+GPU_CREW, CPU_CREW = Crew(8, 16, 4), Crew(2, 1, 1)
+
+
+def crew_of(device: torch.device) -> Crew:
+    """A GPU is fed by many threads and takes much at once; a CPU shares its cores with them."""
+    return GPU_CREW if device.type == "cuda" else CPU_CREW
+
+
 @dataclass
 class Stylist:
     """Restyles pairs of one run on one device and hands on each attempt as soon as its audio is stored.
@@ -53,18 +70,16 @@ class Stylist:
 
     def stylise(self, pairs: Sequence[Pair]) -> None:
         """Every pair ends in one attempt. Raises Stopped when asked to stop; what was emitted stays."""
-        # A GPU is fed by many threads and takes much at once; a CPU shares its cores with them.
-        gpu = self.device.type == "cuda"
-        readers, at_least, writers = (8, 16, 4) if gpu else (2, 1, 1)
+        crew = crew_of(self.device)
         with (
-            ThreadPoolExecutor(writers) as self._writers,
-            Ahead(self._read, pairs, readers, SOUNDS_MB << 20, _bytes) as ahead,
+            ThreadPoolExecutor(crew.writers) as self._writers,
+            Ahead(self._read, pairs, crew.readers, SOUNDS_MB << 20, _bytes) as ahead,
         ):
             try:
                 while ahead.left:
                     self._check_stop()
                     self._report("read", (pair.manifest_row for pair in ahead.in_hand))
-                    found = ahead.take(at_least)
+                    found = ahead.take(crew.at_least)
                     self._restyle(self._tracks(self._unserved(found)))
                     ahead.done(found)
             finally:

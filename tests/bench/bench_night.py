@@ -45,14 +45,15 @@ bench.close()
 
 
 @contextmanager
-def servers(folder: Path) -> Iterator[tuple[dict[str, str], Proxy]]:
+def servers(folder: Path, prefect: bool = True) -> Iterator[tuple[dict[str, str], Proxy]]:
     """Everything a night stands on; the environment that points to it, and a proxy that counts its S3 requests."""
     key, secret, ports = "bench", secrets.token_hex(8), free_s3_ports()
     with ExitStack() as stack:
         stack.enter_context(s3_server_at(ports, folder / "s3", key, secret))
         proxy = stack.enter_context(proxy_to(f"http://127.0.0.1:{ports[3]}"))
         port, settings = free_port(), {"PREFECT_HOME": str(folder / "prefect")}
-        stack.enter_context(prefect_at(port, folder, settings))
+        if prefect:
+            stack.enter_context(prefect_at(port, folder, settings))
         yield (
             settings
             | {
