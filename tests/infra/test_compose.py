@@ -107,7 +107,7 @@ def test_the_flags_of_the_s3_server_are_those_of_the_tests_and_so_is_its_version
 def test_images_are_pinned():
     others = {service["image"] for service in SERVICES.values() if "$" not in service["image"]}
     assert all(re.search(r":\d+\.\d+", image) for image in others)
-    assert re.findall(r"^IMAGE_\w+=.*:[\d.]+-(cpu|gpu)$", example(), re.MULTILINE) == ["cpu", "gpu"]
+    assert re.findall(r"^IMAGE_\w+=.*-(cpu|gpu):[\d.]+$", example(), re.MULTILINE) == ["cpu", "gpu"]
 
 
 def example():
