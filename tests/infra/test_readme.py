@@ -12,7 +12,7 @@ PROGRAMS = ("gramophone", "prefect", "python -m flows.graceful", "ray")
 
 
 def typed():
-    """Command lines of ours, of Prefect's, of Ray's: in blocks, also behind what runs them elsewhere, and in sentences."""
+    """Command lines of ours, of Prefect's, of Ray's: in blocks, behind what runs them elsewhere, in sentences."""
     blocks = "\n".join(re.findall(r"```console\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
     quoted = re.sub(r'"[^"]*"', lambda found: found[0].replace("\n", " "), blocks)
     prose = [
