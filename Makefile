@@ -62,11 +62,14 @@ audit: setup
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --cache-dir $(VENV)/.advisories \
 		-r requirements.lock -r .ci/uv.txt
 
+LOCKED = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11
+
+# requirements-run.lock is the part of requirements.lock that images install: it begins with the same pins.
 lock: setup
-	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group dev --extra ray \
-		pyproject.toml -o requirements.lock
-	echo uv | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-		--python-version 3.11 - -o .ci/uv.txt
+	$(LOCKED) --group dev --extra ray pyproject.toml -o requirements.lock
+	cp requirements.lock requirements-run.lock
+	$(LOCKED) --extra ray pyproject.toml -o requirements-run.lock
+	echo uv | $(LOCKED) --no-header - -o .ci/uv.txt
 
 docs: setup
 	$(BIN)/cog -r README.md manifests/README.md

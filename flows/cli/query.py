@@ -1,15 +1,16 @@
 """`gramophone status` and `verify`: how the pairs stand, and that their audio does."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from shlex import quote
 from typing import Any
 
 import click
 
-from flows.cli import listing, show
+from flows.cli import listing, output, show
 from flows.cli.options import RUN_ID, field_options, json_option, root_option
 from flows.config import FIELDS, settle
-from tasks.records.reasons import QUARANTINED, UsageError
+from tasks.records.reasons import QUARANTINED, OutOfReach, UsageError
 from tasks.records.words import amount, at_root
 
 PAIRS = (
@@ -32,22 +33,41 @@ PAIRS = (
 @click.option("--latest", is_flag=True, help="The latest run.")
 @click.option("--night", metavar="DATE|today", help="Exit code 0 only if that night was run and every pair is done.")
 @click.option("--manifest", help="With --night: that manifest was run, {night} replaced by the date.")
+@click.option(
+    "--openmetrics", "measured", metavar="FILE|URL|-", help="With --night: its figures for Prometheus, to that place."
+)
 @field_options({"timezone": FIELDS["timezone"]})
 @root_option
 @json_option
 def status(
-    run_id: str | None, latest: bool, night: str | None, manifest: str | None, as_json: bool, **flags: Any
+    run_id: str | None,
+    latest: bool,
+    night: str | None,
+    manifest: str | None,
+    measured: str | None,
+    as_json: bool,
+    **flags: Any,
 ) -> int:
     """Show how the pairs of RUN_ID and its reruns stand: its manifest minus its results and the skipped.
 
     With --night it is a check for a monitor outside Prefect, which neither a dead server nor a broken schedule can
     silence: exit code 1 where that night has no run, or a pair that is not done.
+
+    --openmetrics writes its figures beside: to a file, which is replaced as a whole (for the textfile collector of
+    node_exporter: give it a name that ends in .prom), to a Pushgateway (http://HOST:9091/metrics/job/gramophone), or,
+    with -, to stdout in place of the table.
     """
     if manifest is not None and night is None:
         raise UsageError("--manifest goes with --night: `gramophone status --night today --manifest URI`.")
+    if measured is not None and night is None:
+        raise UsageError("--openmetrics goes with --night: `gramophone status --night today --openmetrics -`.")
+    if measured == "-" and as_json:
+        raise UsageError("--openmetrics - and --json both want stdout: name a file, as night.prom, for one of them.")
+    _check_address(measured or "")
     if [run_id is not None, latest, night is not None].count(True) != 1:
         raise UsageError("name a run, or say --latest or --night DATE (one of them): `gramophone status --latest`.")
     from tasks.layout import Layout
+    from tasks.openmetrics import stood
     from tasks.roots import place
     from tasks.standing import families_of_night, family_of
     from tasks.store import open_store
@@ -56,15 +76,21 @@ def status(
     root = place(settings.root)
     store, layout = open_store(root), Layout(root)
     if night is None:
-        found = _found(store, layout, family_of(store, layout, run_id))
+        found = _found(stood(store, layout, family_of(store, layout, run_id)))
         show.as_json(found) if as_json else _tell(found, root)
         return 0
     dated = _date(night, settings.options.timezone)
-    families = [_found(store, layout, family) for family in families_of_night(store, layout, dated)]
+    of_night = families_of_night(store, layout, dated)
     if manifest is not None:
         wanted = place(manifest.replace("{night}", dated))
-        families = [one for one in families if one["manifest_uri"] == wanted]
+        of_night = [family for family in of_night if family.first.manifest_uri == wanted]
+    standings = [stood(store, layout, family) for family in of_night]
+    families = [_found(one) for one in standings]
     code = 0 if families and all(one["counts"]["ok"] == one["counts"]["pairs"] for one in families) else 1
+    if measured is not None:
+        _tell_figures(measured, dated, code, standings)
+        if measured == "-":
+            return code
     if as_json:
         show.as_json({"night": dated, "families": families, "exit_code": code})
         return code
@@ -89,15 +115,44 @@ def _date(night: str, timezone: str) -> str:
         raise UsageError(f"--night {night}: say `today`, or a date such as 2026-11-24.") from None
 
 
-def _found(store: Any, layout: Any, family: Any) -> dict[str, Any]:
-    """What there is to say of a family of runs, as --json says it."""
-    from tasks.results import read_end
-    from tasks.standing import counts, is_working, of_family, reasons
+def _check_address(measured: str) -> None:
+    """Raises UsageError for an address that holds a password: it would stand in logs and lists of processes."""
+    from tasks.roots import bare
 
-    frame = of_family(store, layout, family)
+    if bare(measured) != measured:
+        raise UsageError("--openmetrics: the address holds a password or signature; let a proxy of your own add it.")
+
+
+def _tell_figures(measured: str, night: str, code: int, standings: Any) -> None:
+    """Raises OutOfReach where a Pushgateway does not take them, PairError or UsageError where a file is not written."""
+    from tasks.openmetrics import CONTENT_TYPE, of_night
+
+    text = of_night(night, code, standings, datetime.now(UTC))
+    if measured == "-":
+        click.echo(text, nl=False)
+    elif measured.startswith(("http://", "https://")):
+        import httpx
+
+        try:
+            httpx.put(measured, content=text, headers={"Content-Type": CONTENT_TYPE}, timeout=20).raise_for_status()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise OutOfReach(
+                f"the figures of {night} were not taken by {measured} ({why}); "
+                "name the group of a Pushgateway: http://HOST:9091/metrics/job/gramophone."
+            ) from error
+    else:
+        output.check(Path(measured), overwrite=True)
+        output.write(Path(measured), text.encode())
+
+
+def _found(one: Any) -> dict[str, Any]:
+    """What there is to say of a family of runs, as --json says it."""
+    from tasks.standing import counts, is_working, reasons
+
     runs = []
-    for run in family.runs:
-        end = read_end(store, layout, run.run_id)
+    for run in one.family.runs:
+        end = one.ends.get(run.run_id)
         runs.append(
             {
                 "run_id": run.run_id,
@@ -108,11 +163,11 @@ def _found(store: Any, layout: Any, family: Any) -> dict[str, Any]:
             }
         )
     return {
-        "manifest_uri": family.first.manifest_uri,
+        "manifest_uri": one.family.first.manifest_uri,
         "runs": runs,
-        "counts": counts(frame),
-        "reasons": reasons(frame),
-        "pairs": frame[list(PAIRS)],
+        "counts": counts(one.pairs),
+        "reasons": reasons(one.pairs),
+        "pairs": one.pairs[list(PAIRS)],
     }
 
 

@@ -1,0 +1,101 @@
+"""A night's figures as OpenMetrics text, for Prometheus.
+
+Gauges without time stamps and no other, so that what reads the older text format only (node_exporter's textfile
+collector, a Pushgateway) reads them as well. A manifest is named with {night} for its date: one series for all nights.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from tasks.layout import Layout
+from tasks.records.reasons import Reason
+from tasks.records.run import EndRecord
+from tasks.results import read_end
+from tasks.standing import OPEN, Family, counts, of_family, reasons
+from tasks.store import Store
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""As which a Pushgateway takes it."""
+
+GAUGES = {
+    "gramophone_night_check_timestamp_seconds": "When the night was looked at, seconds since 1970.",
+    "gramophone_night_exit_code": "What `gramophone status --night` ends with: 0 only if each pair is done.",
+    "gramophone_night_runs": "Runs of the night over the manifest, reruns among them.",
+    "gramophone_night_pairs": "Pairs by how they stand: ok, failed, open.",
+    "gramophone_night_skipped_pairs": "Of the ok ones those that an earlier night had done.",
+    "gramophone_night_quarantined_pairs": "Of the failed ones those that reruns leave alone.",
+    "gramophone_night_not_done_pairs": "Pairs that are not done, by reason.",
+    "gramophone_night_seconds_per_pair": "Mean of what the stages of a pair took that was computed.",
+    "gramophone_night_last_end_timestamp_seconds": "When the last of its runs ended, seconds since 1970.",
+    "gramophone_night_last_exit_code": "Exit code of the run that ended last.",
+}
+"""Every metric, and what it is."""
+
+
+@dataclass(frozen=True)
+class Stood:
+    """How the pairs of a family of runs stand, and of those that have ended their ends, by run."""
+
+    family: Family
+    pairs: pd.DataFrame
+    ends: Mapping[str, EndRecord]
+
+
+def stood(store: Store, layout: Layout, family: Family) -> Stood:
+    ends = {run.run_id: read_end(store, layout, run.run_id) for run in family.runs}
+    return Stood(family, of_family(store, layout, family), {name: end for name, end in ends.items() if end})
+
+
+Sample = tuple[str, dict[str, str], float]
+
+
+def of_night(night: str, exit_code: int, families: Iterable[Stood], now: datetime) -> str:
+    """The text for a night that ends with this code."""
+    found: dict[str, list[Sample]] = {name: [] for name in GAUGES}
+    samples: list[Sample] = [
+        ("gramophone_night_check_timestamp_seconds", {"night": night}, now.timestamp()),
+        ("gramophone_night_exit_code", {"night": night}, exit_code),
+    ]
+    for one in families:
+        labels = {"night": night, "manifest": one.family.first.manifest_uri.replace(night, "{night}")}
+        samples += [(f"gramophone_night_{name}", labels | more, value) for name, more, value in _figures(one)]
+    for sample in samples:
+        found[sample[0]].append(sample)
+    lines = [line for name, of_name in found.items() if of_name for line in _lines(name, of_name)]
+    return "\n".join([*lines, "# EOF", ""])
+
+
+def _figures(one: Stood) -> Iterator[Sample]:
+    frame = one.pairs
+    number, why = counts(frame), reasons(frame)
+    yield "runs", {}, len(one.family.runs)
+    for status in ("ok", "failed", OPEN):
+        yield "pairs", {"status": status}, number[status]
+    yield "skipped_pairs", {}, number["skipped"]
+    yield "quarantined_pairs", {}, int(frame["quarantined"].sum())
+    for reason in Reason:  # also those that are 0, which an alert compares and a picture draws
+        yield "not_done_pairs", {"reason": reason.value}, why.get(reason.value, 0)
+    computed = frame[(frame["status"] == "ok") & ~frame["skipped"] & frame["served_by"].isna()]
+    if len(computed):
+        yield "seconds_per_pair", {}, float(computed["seconds_total"].mean())
+    if one.ends:
+        last = max(one.ends.values(), key=lambda end: end.ended_at)
+        yield "last_end_timestamp_seconds", {}, last.ended_at.timestamp()
+        yield "last_exit_code", {}, last.exit_code
+
+
+def _lines(name: str, samples: Iterable[Sample]) -> Iterator[str]:
+    yield f"# TYPE {name} gauge"
+    if name.endswith("_seconds"):
+        yield f"# UNIT {name} seconds"
+    yield f"# HELP {name} {GAUGES[name]}"
+    for _, labels, value in samples:
+        told = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+        yield f"{name}{{{told}}} {value!r}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
