@@ -176,21 +176,22 @@ def serve(connection: Connection, stop: Any, device: str, threads: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_FLOW)
     from tasks.computing import set_up
     from tasks.decoding import DecodePool, die_with_parent
+    from tasks.stylise.inputs import style_shelf
 
     die_with_parent()
     import torch
 
     set_up(threads)
-    pool = DecodePool(min(4, os.cpu_count() or 1))
+    pool, shelf = DecodePool(min(4, os.cpu_count() or 1)), style_shelf()
     connection.send(("ready",))
     try:
         while True:
-            _carry_out(connection.recv(), connection, stop, torch.device(device), pool)
+            _carry_out(connection.recv(), connection, stop, torch.device(device), pool, shelf)
     except EOFError:
         pool.close()
 
 
-def _carry_out(order: Order, connection: Connection, stop: Any, device: Any, pool: Any) -> None:
+def _carry_out(order: Order, connection: Connection, stop: Any, device: Any, pool: Any, shelf: Any) -> None:
     from tasks.layout import Layout
     from tasks.store import open_store
     from tasks.stylise import Stopped, Stylist
@@ -219,6 +220,7 @@ def _carry_out(order: Order, connection: Connection, stop: Any, device: Any, poo
         emit=emit,
         report=report,
         stopping=stop.is_set,
+        shelf=shelf,
     )
     try:
         stylist.stylise(order.pairs)

@@ -11,17 +11,21 @@ Made = TypeVar("Made")
 
 
 class Ahead(Generic[Given, Made]):
-    """`make` of each of `given`, in order. Nothing is begun while the results at hand take `limit` bytes or more."""
+    """`make` of each of `given`, in order, at most `ahead` of what is taken.
+
+    Nothing is begun while the results at hand take `limit` bytes or more.
+    """
 
     def __init__(
         self,
         make: Callable[[Given], Made],
         given: Iterable[Given],
         threads: int,
+        ahead: int,
         limit: int,
         size: Callable[[Made], int],
     ) -> None:
-        self._make, self._size, self._limit, self._threads = make, size, limit, threads
+        self._make, self._size, self._limit, self._ahead = make, size, limit, ahead
         self._waiting = deque(given)
         self._begun: deque[tuple[Given, Future[Made]]] = deque()
         self._held = 0
@@ -63,7 +67,7 @@ class Ahead(Generic[Given, Made]):
 
     def _begin(self, one_for_sure: bool = False) -> None:
         ready = sum(self._size(f.result()) for _, f in self._begun if f.done() and not f.exception())
-        while self._waiting and len(self._begun) < self._threads:
+        while self._waiting and len(self._begun) < self._ahead:
             if self._held + ready >= self._limit and not (one_for_sure and not self._begun):
                 return
             given = self._waiting.popleft()

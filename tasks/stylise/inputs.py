@@ -20,6 +20,7 @@ from tasks.records.reasons import PairError, Reason
 from tasks.records.run import Options
 from tasks.roots import Roots, shown
 from tasks.store import Blob, open_store
+from tasks.stylise.shelf import Shelf
 from tasks.transfer import quality
 from tasks.transfer.buckets import minimum_samples
 from tasks.transfer.item import Checkpoint, Style, Trained
@@ -27,6 +28,7 @@ from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import REFERENCE_RATE, window_of
 
 T = TypeVar("T")
+SHELF_MB = 512
 
 WORKING_LUFS = -16.0
 """All inputs are brought to this loudness, and to the spectra of REFERENCE_RATE: log1p is not blind to level, and what
@@ -79,10 +81,36 @@ def settings_of(params: Parameters, content_rate: int) -> Settings:
     return Settings(**values)
 
 
-def load(pair: Pair, roots: Roots, pool: DecodePool, options: Options | None = None, root: str = "") -> Loaded:
+@dataclass(frozen=True)
+class ReadStyle:
+    """A style that was read: with its digest, as it came (`clip`), and at working level with a weight of 1."""
+
+    given: Input
+    clip: Clip
+    style: Style
+    lufs: float
+
+    @property
+    def bytes(self) -> int:
+        return int(self.clip.samples.nbytes + self.style.samples.nbytes)
+
+
+def style_shelf() -> Shelf[ReadStyle]:
+    """Room for the styles that pairs in work and to come are likely to share."""
+    return Shelf(SHELF_MB << 20, lambda one: one.bytes)
+
+
+def load(
+    pair: Pair,
+    roots: Roots,
+    pool: DecodePool,
+    options: Options | None = None,
+    root: str = "",
+    shelf: Shelf[ReadStyle] | None = None,
+) -> Loaded:
     """Read and decode the inputs of a pair, and its trained weights, within the limits of a run's options.
 
-    `root` is where the networks of styles lie.
+    `root` is where the networks of styles lie. Styles whose version is known are kept on the `shelf`.
 
     Raises PairError, naming the input.
     """
@@ -95,22 +123,21 @@ def load(pair: Pair, roots: Roots, pool: DecodePool, options: Options | None = N
     settings = settings_of(params, clip.sample_rate)
     _check_output(params, clip)
     told_of(f"{content.role} {content.uri} ", partial(_check_length, clip, settings))
-    read = [reader.read(style, sample_rate=settings.sample_rate) for style in styles]
-    for style, sound in read:
-        told_of(f"{style.role} {style.uri} ", partial(_check_length, sound, settings))
-    trained = _network_of(params, settings, [style for style, _ in read], root)
-    styled = [_style_of(sound, style.weight) for style, sound in read]
+    read = [reader.style(style, settings.sample_rate, shelf) for style in styles]
+    for one in read:
+        told_of(f"{one.given.role} {one.given.uri} ", partial(_check_length, one.clip, settings))
+    trained = _network_of(params, settings, [one.given for one in read], root)
     return Loaded(
         pair=replace(
             pair,
-            inputs=(content, *(style for style, _ in read)),
+            inputs=(content, *(one.given for one in read)),
             model_sha256=trained.sha256 if trained else checkpoint.sha256 if checkpoint else None,
         ),
         params=params,
         settings=settings,
         content=content_of(clip),
-        styles=tuple(style for style, _ in styled),
-        style_lufs=styled[0][1],
+        styles=tuple(replace(one.style, weight=one.given.weight) for one in read),
+        style_lufs=read[0].lufs,
         started_at=started_at,
         seconds_read=time.perf_counter() - clock,
         checkpoint=checkpoint,
@@ -164,6 +191,21 @@ class Reader:
         )
         return replace(given, etag=blob.etag, sha256=blob.sha256), clip
 
+    def style(self, given: Input, sample_rate: int, shelf: Shelf[ReadStyle] | None) -> ReadStyle:
+        """A style, from the shelf where its version lies there; it must be allowed all the same."""
+        if shelf is None or given.etag is None:
+            return self._style(given, sample_rate)
+        told_of(f"{given.role}: ", partial(self.roots.check, given.uri))
+        limits = (self.params.max_seconds, self.options.max_channels, self.options.max_input_mb)
+        key = (given.uri, given.etag, given.start, given.seconds, sample_rate, *limits)
+        found = shelf.get(key, partial(self._style, given, sample_rate))
+        return replace(found, given=replace(found.given, weight=given.weight))
+
+    def _style(self, given: Input, sample_rate: int) -> ReadStyle:
+        given, clip = self.read(given, sample_rate=sample_rate)
+        samples, lufs = at_working_level(torch.from_numpy(clip.samples), clip.sample_rate)
+        return ReadStyle(given, clip, Style(samples), lufs)
+
     def _fetch(self, given: Input) -> Blob:
         most = self.options.max_input_mb
         try:
@@ -216,12 +258,6 @@ def content_of(clip: Clip) -> Content:
     channels = torch.from_numpy(clip.samples)
     samples, lufs = at_working_level(channels.mean(0), clip.sample_rate)
     return Content(samples, channels, lufs)
-
-
-def _style_of(clip: Clip, weight: float) -> tuple[Style, float]:
-    """A style at working level, and its loudness as it came, LUFS."""
-    samples, lufs = at_working_level(torch.from_numpy(clip.samples), clip.sample_rate)
-    return Style(samples, weight), lufs
 
 
 def at_working_level(samples: torch.Tensor, sample_rate: int) -> tuple[torch.Tensor, float]:

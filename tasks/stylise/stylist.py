@@ -22,8 +22,9 @@ from tasks.roots import Roots
 from tasks.store import Store
 from tasks.stylise.ahead import Ahead
 from tasks.stylise.batch import Stopped, batches, transfer_batch
-from tasks.stylise.inputs import Loaded, load
+from tasks.stylise.inputs import Loaded, ReadStyle, load, style_shelf
 from tasks.stylise.output import write
+from tasks.stylise.shelf import Shelf
 from tasks.stylise.track import Piece, Track
 from tasks.transfer.pipeline import Outcome, Step
 from tasks.withdrawn import Withdrawn, read_withdrawn
@@ -34,14 +35,16 @@ SOUNDS_MB = 1_000
 
 
 class Crew(NamedTuple):
-    """Threads that read ahead and that write, and how many pairs are waited for before a batch begins."""
+    """Threads that read and that write, how many pairs are waited for before a batch begins, and how many are read
+    before they are: while one batch is computed, the next but one."""
 
     readers: int
     at_least: int
+    ahead: int
     writers: int
 
 
-GPU_CREW, CPU_CREW = Crew(8, 16, 4), Crew(2, 1, 1)
+GPU_CREW, CPU_CREW = Crew(8, 16, 32, 4), Crew(2, 1, 2, 1)
 
 
 def crew_of(device: torch.device) -> Crew:
@@ -53,7 +56,8 @@ def crew_of(device: torch.device) -> Crew:
 class Stylist:
     """Restyles pairs of one run on one device and hands on each attempt as soon as its audio is stored.
 
-    `lookup` finds earlier `ok` rows by pair_key, `emit` takes the attempts, `report` hears what is in hand.
+    `lookup` finds earlier `ok` rows by pair_key, `emit` takes the attempts, `report` hears what is in hand; `shelf`
+    outlives a shard.
     """
 
     store: Store
@@ -65,6 +69,7 @@ class Stylist:
     emit: Callable[[Attempt], None]
     report: Callable[[str, tuple[int, ...]], None]
     stopping: Callable[[], bool]
+    shelf: Shelf[ReadStyle] = field(default_factory=style_shelf)
     _writers: ThreadPoolExecutor = field(init=False)
     _writing: dict[int, "Future[Attempt]"] = field(default_factory=dict)
 
@@ -73,7 +78,7 @@ class Stylist:
         crew = crew_of(self.device)
         with (
             ThreadPoolExecutor(crew.writers) as self._writers,
-            Ahead(self._read, pairs, crew.readers, SOUNDS_MB << 20, _bytes) as ahead,
+            Ahead(self._read, pairs, crew.readers, crew.ahead, SOUNDS_MB << 20, _bytes) as ahead,
         ):
             try:
                 while ahead.left:
@@ -88,7 +93,7 @@ class Stylist:
     def _read(self, pair: Pair) -> Loaded | Attempt:
         started_at = datetime.now(UTC)
         try:
-            loaded = load(pair, Roots(self.run.allowed), self.pool, self.run.options, self.layout.root)
+            loaded = load(pair, Roots(self.run.allowed), self.pool, self.run.options, self.layout.root, self.shelf)
             pair = loaded.pair  # with its digests
             self._withdrawn.check(pair.inputs)
             return loaded
@@ -166,7 +171,7 @@ class Stylist:
     def _written(self, track: Track) -> Attempt:
         one = track.loaded
         try:
-            restyled = write(track, track.outcome(), self.run.run_id)
+            restyled = write(track, track.outcome(), self.run.run_id, self.device)
             uri = self.layout.audio(
                 self.run.night,
                 self.run.run_id,

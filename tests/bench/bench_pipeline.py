@@ -1,10 +1,11 @@
-"""How busy a device is kept: pairs of ten seconds from FLAC to FLAC on an S3 server, and a clock in place of the device.
+"""How busy a device is kept: pairs of ten seconds from FLAC to FLAC on an S3 server, a clock in place of the device.
 
 Reading, decoding, resampling, storing and the figures of what was written are as in any night; only the transfer is
-not. The clock runs at 100 pairs a second for 16 cores, as many for each core of this machine, and then slower, until
-the cores keep up. Busy is the share of the time from the first batch's begin to the last one's end.
+not. The losses of what was written are a GPU's work, as the transfer is, and left out; with `--figures cpu` the cores
+compute them. The clock runs at 100 pairs a second for 16 cores, as many for each core of this machine, and then slower,
+until the cores keep up. Busy is the share of the time from the first batch's begin to the last one's end.
 
-    python -m tests.bench.bench_pipeline [--pairs 96] [--speeds ...]
+    python -m tests.bench.bench_pipeline [--pairs 96] [--speeds ...] [--figures device]
 """
 
 import argparse
@@ -28,10 +29,10 @@ from tests.servers import make_bucket
 SPEED_OF_16_CORES, BUSY_TARGET = 100.0, 0.95
 
 
-def night(manifest: str, root: str, pairs: int, speed: float, folder: Path) -> list[str]:
+def night(manifest: str, root: str, pairs: int, speed: float, figures: str, folder: Path) -> list[str]:
     """A row of the table: a shard of that many pairs on one worker."""
     busy = folder / f"busy-{speed:g}"
-    os.environ |= {device_stub.SPEED: str(speed), device_stub.BUSY: str(busy)}
+    os.environ |= {device_stub.SPEED: str(speed), device_stub.BUSY: str(busy), device_stub.FIGURES: figures}
     planned = prepare_nightly(Job(manifest=manifest, root=root, options=Options(shard_pairs=pairs, threads=1)))
     record(planned)
     bench = Bench(
@@ -72,8 +73,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=96)
     full = SPEED_OF_16_CORES / 16 * (os.cpu_count() or 1)
     parser.add_argument("--speeds", type=float, nargs="+", default=[full / 2**n for n in range(5)])
+    parser.add_argument("--figures", choices=["device", "cpu"], default="device")
     given = parser.parse_args()
-    print(machine("torch", "s3fs", pairs=given.pairs, shard_pairs=given.pairs), flush=True)
+    print(machine("torch", "s3fs", pairs=given.pairs, shard_pairs=given.pairs, losses_by=given.figures), flush=True)
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -84,7 +86,14 @@ def main() -> None:
             bench_night.upload(manifest.parent, "s3://bench/clips")
             for turn, speed in enumerate(given.speeds):
                 rows.append(
-                    night("s3://bench/clips/manifest.parquet", f"s3://bench/root-{turn}", given.pairs, speed, folder)
+                    night(
+                        "s3://bench/clips/manifest.parquet",
+                        f"s3://bench/root-{turn}",
+                        given.pairs,
+                        speed,
+                        given.figures,
+                        folder,
+                    )
                 )
     header = [
         "device, pairs a second",

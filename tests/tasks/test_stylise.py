@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from tasks import attempts, single, stylise
+from tasks import attempts, look_up, single, stylise
 from tasks.audio import Tag, decode, read_tag
 from tasks.clips import synthesise
 from tasks.decoding import DecodePool
@@ -434,3 +434,43 @@ def test_an_input_without_a_checksum_that_comes_damaged_is_fetched_once_more(fol
             stylise.load(given, Roots.resolve([f"file://{folder}"]), pool)
         assert refused.value.reason is Reason.DECODE_ERROR
         assert store.left == 0
+
+
+def test_a_style_is_read_once_for_all_the_shards_of_a_worker_and_never_in_another_version(folder, stylist, pool):
+    def planned(row, content):
+        one = pair(folder, row, content)
+        etags = [look_up.etag_of(i.uri, Roots.resolve([f"file://{folder}"])) for i in one.inputs]
+        return replace(one, inputs=tuple(replace(i, etag=etag) for i, etag in zip(one.inputs, etags, strict=True)))
+
+    read, decode = [], pool.decode
+    pool.decode = lambda data, **wanted: read.append(hashlib.sha256(data).hexdigest()) or decode(data, **wanted)
+    try:
+        shelf = inputs.style_shelf()
+        alone = {}
+        for turn, fresh in enumerate((False, True)):
+            made, emitted = stylist(force=True)
+            for row, content in enumerate(("a", "b")):
+                made.shelf = inputs.style_shelf() if fresh else shelf
+                made.stylise([planned(row, content)])
+            rows = by_row(emitted)
+            alone[turn] = [rows[row]["samples_sha256"] for row in (0, 1)]
+            style = rows[0]["style_sha256"]
+            assert read.count(style) == (1, 3)[turn]
+        assert alone[0] == alone[1], "from the shelf as from the store"
+        soundfile.write(folder / "s.wav", synthesise("flute", 1.0, 8_000), 8_000)
+        made, emitted = stylist(force=True)
+        made.shelf = shelf
+        made.stylise([planned(0, "a")])
+        assert by_row(emitted)[0]["style_sha256"] != style
+    finally:
+        pool.decode = decode
+
+
+def test_what_lies_on_the_shelf_must_be_allowed_all_the_same(folder, pool):
+    one, shelf = pair(folder, 0), inputs.style_shelf()
+    one = replace(one, inputs=tuple(replace(i, etag=look_up.etag_of(i.uri, Roots(("file:///",)))) for i in one.inputs))
+    inputs.load(one, Roots.resolve([f"file://{folder}"]), pool, shelf=shelf)
+    only = Roots.resolve([one.content.uri])
+    with pytest.raises(PairError, match=r"style: .* lies outside") as caught:
+        inputs.load(one, only, pool, shelf=shelf)
+    assert caught.value.reason is Reason.INPUT_FORBIDDEN

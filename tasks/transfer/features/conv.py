@@ -5,6 +5,7 @@ var = 2 * 2 / ((bins + filters) * width), rectified.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -20,6 +21,12 @@ def variance(filters: int, bins: int, width: int) -> float:
     return 2 * 2 / ((bins + filters) * width)
 
 
+@lru_cache(maxsize=2)  # pairs with one seed, as they have by default, share it: a tenth of a second to draw
+def rows_of_bank(filters: int, bins: int, width: int, seed: int) -> Tensor:
+    """The filters as `features` reads them, (width * bins, filters). Not to be written to."""
+    return bank(filters, bins, width, seed).permute(2, 1, 0).flatten(0, 1)
+
+
 def bank(filters: int, bins: int, width: int, seed: int) -> Tensor:
     """Random filters, (filters, bins, width) float32, the same for a seed on every device."""
     generator = torch.Generator().manual_seed(seed)
@@ -27,13 +34,16 @@ def bank(filters: int, bins: int, width: int, seed: int) -> Tensor:
 
 
 def features(x: Tensor, weights: Tensor) -> Tensor:
-    """Rectified responses. Shape: x (batch, frames, bins), weights (filters, bins, width) -> (batch, P, filters)."""
-    width = weights.shape[-1]
+    """Rectified responses. Shape: x (batch, frames, bins), weights (width * bins, filters) -> (batch, P, filters)."""
+    width = _width(x, weights)
     count = x.shape[-2] - width + 1
     # As a product of patches and not by conv1d, whose gradient depends on the size of the batch.
     patch = torch.cat([x[:, d : d + count] for d in range(width)], dim=-1)
-    flat = weights.permute(2, 1, 0).flatten(0, 1)
-    return torch.relu(products(patch, flat.expand(len(x), -1, -1)))
+    return torch.relu(products(patch, weights.expand(len(x), -1, -1)))
+
+
+def _width(x: Tensor, weights: Tensor) -> int:
+    return len(weights) // x.shape[-1]
 
 
 def gram_distance(f: Tensor, s: Tensor) -> Tensor:
@@ -56,7 +66,7 @@ def gram_square(f: Tensor) -> Tensor:
 class ConvLosses:
     """Losses by a finite bank."""
 
-    weights: Tensor
+    weights: Tensor  # (width * bins, filters)
     content: Tensor  # features of the content
     inside: Tensor  # (batch, P): 1 for a patch of the content, else 0
     target: Tensor  # features of the target, each times the square root of its share
@@ -65,7 +75,7 @@ class ConvLosses:
     @classmethod
     def of(cls, reference: Reference, settings: Settings, seed: int) -> "ConvLosses":
         x, width = reference.content, settings.widths[0]
-        weights = bank(settings.filters, x.shape[-1], width, seed).to(x)
+        weights = rows_of_bank(settings.filters, x.shape[-1], width, seed).to(x)
         inside = mask(reference.content_frames - width + 1, x.shape[1] - width + 1, x.dtype)
         target = _weighted(reference.target(), weights)
         pure = target if reference.strength == 1 else _weighted(reference.styles, weights)
@@ -85,6 +95,6 @@ class ConvLosses:
 
 def _weighted(parts: tuple[Part, ...], weights: Tensor) -> Tensor:
     """Features of all parts whose plain Gram matrix is the blend. Shape: (batch, sum of patches, filters)."""
-    width = weights.shape[-1]
+    width = _width(parts[0].rows, weights)
     each = [features(part.rows, weights) * part.patch_weights(width).sqrt()[..., None] for part in parts]
     return torch.cat(each, dim=1)
