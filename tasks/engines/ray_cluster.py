@@ -9,8 +9,10 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +22,6 @@ from typing import Any
 
 from tasks.records.reasons import OutOfReach, UsageError
 from tasks.records.run import Connection
-from tasks.roots import shown
 
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 REACH_SECONDS = 10.0
@@ -28,9 +29,13 @@ PLACE_SECONDS = 120.0
 """For how long no worker of a run at all may have a place."""
 
 # Ray reads these when it is imported.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what raylets say of lost workers would else go to stdout, beside our JSON
+}
 ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}  # the first also on Linux
-BOUNDED = {"RAY_NUM_REDIS_GET_RETRIES": "3", "RAY_py_gcs_connect_timeout_s": "5"}
+BOUNDED = {"RAY_NUM_REDIS_GET_RETRIES": "3", "RAY_py_gcs_connect_timeout_s": "15"}
 
 
 @dataclass
@@ -77,12 +82,12 @@ def made() -> Iterator[Cluster]:
 @contextmanager
 def joined(address: str) -> Iterator[Cluster]:
     """A standing cluster, left as it is at the end. Raises OutOfReach, UsageError."""
+    if address != "auto":
+        _answers(address)
     os.environ |= QUIET | BOUNDED
     if any(name in os.environ for name in TOKENS):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     ray = imported()
-    if address != "auto":
-        _answers(address)
     try:
         with _unheard():
             _init(ray, address=address)
@@ -105,7 +110,21 @@ def imported() -> Any:
 
 
 def _init(ray: Any, **how: Any) -> None:
-    ray.init(logging_level=logging.CRITICAL, log_to_driver=False, **how)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(logging_level=logging.CRITICAL, log_to_driver=False, **how)
+    except SystemExit:  # Ray's answer to a SIGTERM, which was for the run
+        _heard_by(before)
+        signal.raise_signal(signal.SIGTERM)
+        raise
+    finally:
+        _heard_by(before)
+
+
+def _heard_by(handler: Any) -> None:
+    """SIGTERM, which Ray takes for itself where it can: in the main thread."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager
@@ -127,7 +146,7 @@ def _answers(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
     except OSError as error:
         raise OutOfReach(
-            f"no Ray cluster answers at {shown(address)} ({error}); start it with `ray start --head`, or leave "
+            f"no Ray cluster answers at {address} ({error}); start it with `ray start --head`, or leave "
             "--ray-address out to use one that is made for the run."
         ) from error
 

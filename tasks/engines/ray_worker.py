@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError
 
 from tasks.engines.ray_actor import NEWS_SECONDS, Host, Node
 from tasks.engines.ray_cluster import Cluster
@@ -102,6 +102,11 @@ class RayWorker:
                     return True
         except RayError as error:
             self.close()
+            if "creation task" in str(error):
+                last = str(error).strip().splitlines()[-1]
+                raise OutOfReach(
+                    f"Gramophone does not start on the nodes of the Ray cluster ({last}): install there what is here."
+                ) from error
             self._cluster.trouble = why(error)
         self._cluster.check(self._needs)
         return False
@@ -119,6 +124,6 @@ def _accepted(node: Node) -> Node:
 
 def why(error: RayError) -> str:
     """One sentence of the many that Ray says."""
-    text = " ".join(str(error.cause if isinstance(error, RayTaskError) else error).split())
+    text = " ".join(str(error).split())
     found = re.search(r"(?:is dead|died|failed) because (?:of )?(.+?)(?:\.\s|\.?$)", text)
     return (found[1] if found else text)[:300]
