@@ -133,6 +133,14 @@ def s3_server_at(ports: list[int], folder: Path, key: str, secret: str) -> Itera
         stop(server, 2)  # it waits for clients that keep their connections
 
 
+def let_in(head: str, token: str) -> dict[str, str]:
+    """The environment of who belongs to a Ray cluster."""
+    told = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    if head.startswith("127.0.0.1:"):  # which Ray otherwise takes for the machine's own address; one node only then
+        told["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    return told
+
+
 @contextmanager
 def ray_node_at(head: str, log: Path, token: str, *options: str, host: str = "") -> Iterator[int]:
     """A node of a standing Ray cluster whose head is at `head`: that itself, or with a `host` of its own another one.
@@ -143,9 +151,7 @@ def ray_node_at(head: str, log: Path, token: str, *options: str, host: str = "")
     ray, folder = Path(sys.executable).with_name("ray"), Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
     first = ["--head", f"--port={port}", f"--temp-dir={folder}", "--include-dashboard=false"]
     role = [f"--address={head}"] if host else first
-    environment = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
-    if address == "127.0.0.1":  # which Ray otherwise takes for the machine's own address; then there is one node only
-        environment["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    environment = {"RAY_USAGE_STATS_ENABLED": "0"} | let_in(head, token)
     with log.open("wb") as sink:
         node = subprocess.Popen(
             [ray, "start", "--block", f"--node-ip-address={host or address}", *role, *options],

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -78,7 +78,8 @@ class RayWorker:
     def close(self) -> None:
         """End the host and with it its worker process, whatever that does."""
         if self._actor is not None:
-            ray.kill(self._actor, no_restart=True)
+            with suppress(Exception):  # the cluster may be gone
+                ray.kill(self._actor, no_restart=True)
             self._actor = None
 
     @property

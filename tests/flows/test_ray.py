@@ -18,7 +18,7 @@ from tasks.verify import verify
 from tasks.worker import Worker
 from tests.flows.conftest import PATIENCE_SECONDS, QUICK, SLOW
 from tests.flows.processes import children_of, command_of, is_alive, needs_proc, parent_of, wait_for
-from tests.servers import end_ray_node, free_port, ray_node_at
+from tests.servers import end_ray_node, free_port, let_in, ray_node_at
 
 pytestmark = needs_proc
 PAIRS, SHARD = 8, 2
@@ -183,28 +183,28 @@ def standing(desk, host="127.0.0.1"):
     """The address of a standing cluster, the environment that is let in, and its head's pid."""
     address, token = f"{host}:{free_port()}", secrets.token_hex(16)
     with ray_node_at(address, desk.folder / f"head-{address[-5:]}.log", token, "--num-cpus=1") as head:
-        yield address, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}, head
+        yield address, let_in(address, token), head
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
 def test_a_standing_cluster_is_joined_with_its_token_and_by_nobody_else(desk, manifest, root):
-    with standing(desk) as (address, let_in, head):
+    with standing(desk) as (address, environment, head):
         there = ("--ray-address", address)
         for token in ({"RAY_AUTH_TOKEN": secrets.token_hex(16)}, {"RAY_AUTH_MODE": "disabled"}):
-            said = desk.type("run", manifest, "--root", root, "--engine", "ray", *there, **{**let_in, **token})
+            said = desk.type("run", manifest, "--root", root, "--engine", "ray", *there, **environment | token)
             assert said.code == 4, said.out + said.err
             assert f"the Ray cluster at {address} does not let us in; set RAY_AUTH_MODE=token" in said.err
-            assert token.get("RAY_AUTH_TOKEN", "-") not in said.out + said.err
+            assert (environment | token)["RAY_AUTH_TOKEN"] not in said.out + said.err
             assert not (desk.folder / root / "runs").exists()
-        first = start(desk, manifest, root, *there, **let_in)
+        first = start(desk, manifest, root, *there, **environment)
         in_the_middle(desk, root, first)
         workers = hosts_below(head)
         os.kill(first.pid, signal.SIGKILL)
         first.communicate()
         wait_for(lambda: not any(is_alive(pid) for pair in workers for pid in pair), "its workers to end", 60)
         done = len(rows_of(desk, root))
-        again = desk.start("rerun", "--latest", "--root", root, **let_in)
+        again = desk.start("rerun", "--latest", "--root", root, **environment)
         assert f"{PAIRS - done} of {PAIRS - done} pairs done" in ended(again)
         wait_for(lambda: not hosts_below(head), "the places to be free", 20)
         assert len(rows_of(desk, root)) == PAIRS
@@ -213,10 +213,10 @@ def test_a_standing_cluster_is_joined_with_its_token_and_by_nobody_else(desk, ma
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
 def test_a_node_that_is_killed_in_the_middle_costs_what_it_had_in_hand(desk, manifest, root):
-    with standing(desk, "127.0.0.2") as (address, let_in, head):
+    with standing(desk, "127.0.0.2") as (address, environment, head):
         log = desk.folder / "second.log"
-        with ray_node_at(address, log, let_in["RAY_AUTH_TOKEN"], "--num-cpus=1", host="127.0.0.3") as second:
-            flow = start(desk, manifest, root, "--ray-address", address, **let_in)
+        with ray_node_at(address, log, environment["RAY_AUTH_TOKEN"], "--num-cpus=1", host="127.0.0.3") as second:
+            flow = start(desk, manifest, root, "--ray-address", address, **environment)
             in_the_middle(desk, root, flow)
             [lost] = wait_for(lambda: hosts_below(second), "a worker on the second node")
             before = rows_of(desk, root)

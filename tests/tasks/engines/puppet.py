@@ -35,7 +35,8 @@ def carried_out(folder, order, connection, stop):
             if stop.is_set():
                 return True
             time.sleep(0.02)
-        values = attempts.of_pair(pair) | {"status": "ok", "message": os.environ.get("GRAMOPHONE_S3_REGION")}
+        told = {"message": os.environ.get("GRAMOPHONE_S3_REGION"), "cuda": os.environ.get("CUDA_VISIBLE_DEVICES")}
+        values = attempts.of_pair(pair) | told | {"status": "ok"}
         if pair.pair_id.startswith("ask"):
             connection.send(("lookup", ["key"]))
             values["served_by"] = connection.recv()["key"]["served_by"]

@@ -110,7 +110,7 @@ def test_one_bad_pair_of_eight_fails_alone(bench, name):
 
 
 @needs_proc
-@pytest.mark.parametrize("victim", ["host", "worker"])
+@pytest.mark.parametrize("victim", ["host", pytest.param("worker", marks=pytest.mark.chaos)])
 def test_what_is_killed_in_mid_shard_costs_only_the_pairs_in_hand(bench, tmp_path, victim):
     with going_on(bench, tmp_path, Shard(0, pairs("a", "wait", "c")), "wait") as found:
         _, host, worker = begun(tmp_path)[-1]
@@ -160,6 +160,7 @@ def test_a_wish_to_stop_reaches_the_worker_and_what_is_done_is_committed(cluster
     worker.close()
 
 
+@pytest.mark.chaos
 def test_the_driver_answers_what_a_worker_looks_up_and_a_fault_of_its_own_leaves_the_next_shard_whole(bench):
     [found] = attempts_of(replace(bench, lookup=lambda keys: {keys[0]: {"served_by": "r/7"}}), Shard(0, pairs("ask")))
     assert found.values["served_by"] == "r/7"
