@@ -66,7 +66,7 @@ def measured(engine: str, orders: int) -> dict[str, float]:
     listener = Listener(heard.append, lambda stage, rows: None, lambda keys: {}, lambda: False)
     clock = time.perf_counter()
     with ExitStack() as stack:
-        worker: AnyWorker = Worker("cpu", 1, idle)
+        worker: AnyWorker = Worker("bench:engine", 1, idle)  # a lock of its own
         if engine == "ray":
             cluster = stack.enter_context(made())
             from tasks.engines.ray_worker import RayWorker
