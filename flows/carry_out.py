@@ -17,6 +17,7 @@ from flows.limits import Limits
 from flows.notices import web_address
 from flows.outcome import conclude, state_of
 from flows.session import Session
+from tasks.engines import MAX_WORKERS, workers_for
 from tasks.records.pair import Attempt
 from tasks.records.run import EndRecord, RunRecord, Stop
 from tasks.records.words import amount, pair_name
@@ -26,15 +27,20 @@ from tasks.shard import Bench
 from tasks.standing import at_work
 from tasks.steps import materialize_results, record_step, whole
 from tasks.submit import Submission
-from tasks.worker import Worker, devices
+from tasks.worker import AnyWorker
 
-MAX_DEVICES = 64
-task_runner: Any = ThreadPoolTaskRunner(max_workers=MAX_DEVICES)
+task_runner: Any = ThreadPoolTaskRunner(max_workers=MAX_WORKERS)
 
 
 def carry_out(submission: Submission, session: Session, besides: Sequence[str] = ()) -> State[Any]:
-    run, log = submission.run, get_run_logger()
-    workers = [Worker(device, run.options.threads) for device in devices(run.options.device)]
+    with workers_for(submission.run.options) as workers:
+        return _carry_out(submission, session, workers, besides)
+
+
+def _carry_out(
+    submission: Submission, session: Session, workers: list[AnyWorker], besides: Sequence[str]
+) -> State[Any]:
+    run, log, at_once = submission.run, get_run_logger(), len(workers)
     limits, board = Limits(run, session), Board(submission, flow_run.id)
 
     def finished(shard: int, attempt: Attempt) -> None:
@@ -62,7 +68,7 @@ def carry_out(submission: Submission, session: Session, besides: Sequence[str] =
         record_step(f"{pairs} in {shards}", whole(submission))
         session.on_start(run)
         board.start()
-        if not fan_out(submission.plan.shards, bench, limit=len(workers), closed=lambda: is_closed(run)):
+        if not fan_out(submission.plan.shards, bench, limit=at_once, closed=lambda: is_closed(run)):
             session.ask_to_stop(Stop.UNTIL)  # unless it stopped for another reason, which stands
         end, frame = conclude(submission, session.stop, besides)
         publish(submission, end)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -22,7 +22,7 @@ from tasks.records.pair import Pair
 from tasks.records.parameters import Parameters
 from tasks.records.reasons import POLICIES, QUARANTINED, Reason, UsageError
 from tasks.records.run import Options, RunRecord
-from tasks.records.texts import TimeOfDay
+from tasks.records.texts import RayAddress, TimeOfDay
 from tasks.records.words import pair_name
 from tasks.results import rows_of
 from tasks.roots import Roots, place
@@ -53,6 +53,8 @@ class RerunJob(Form):
         0, ge=0, le=1_000, description="leave pairs alone that have failed so often; 0: as the last run was given it"
     )
     until: TimeOfDay = Field("", description=Options.model_fields["until"].description)
+    engine: Literal["", "local", "ray"] = Field("", description="local or ray; empty: as the last run was given it")
+    ray_address: RayAddress = Field("", description="a Ray cluster that stands; empty: as the last run was given it")
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,9 @@ def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection
     table = _with_overrides(table, job.set)
     options = family.last.options
     allow = (*options.allow, *(uri for uri in job.allow if uri not in options.allow))
-    options = options.model_copy(update={"allow": allow, "force": job.force, "until": job.until, "max_attempts": cap})
+    changed = {"allow": allow, "force": job.force, "until": job.until, "max_attempts": cap}
+    where = {"engine": job.engine, "ray_address": job.ray_address}
+    options = options.model_copy(update=changed | {name: value for name, value in where.items() if value})
     roots = _roots(family, mended, job, root)
     uri = mended.uri if mended else family.last.manifest_uri
     manifest = manifest_of(

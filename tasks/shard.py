@@ -1,16 +1,11 @@
 """Carry out one shard: hand its pairs to a worker, bisect what kills it, commit what came back."""
 
-import os
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from tasks import attempts
 from tasks.done import Served
@@ -22,14 +17,14 @@ from tasks.records.reasons import PairError, Reason
 from tasks.records.run import RunRecord
 from tasks.results import commit_shard
 from tasks.store import open_store
-from tasks.worker import Listener, Order, Worker, WorkerLost
+from tasks.worker import AnyWorker, Listener, Order, WorkerLost
 
 Keep = Callable[[Attempt], None]
 
 
 @dataclass(frozen=True)
 class Bench:
-    """The workers of this machine, one for each device, and what every shard of a run needs to know."""
+    """The workers, one for each device, and what every shard of a run needs to know."""
 
     root: str
     run: RunRecord
@@ -38,44 +33,34 @@ class Bench:
     working: Callable[[str, tuple[int, ...]], None]  # hears of the stage and rows that a worker has in hand
     shard_failed: Callable[[Exception], None]  # hears of a shard that could not be committed
     stopping: Callable[[], bool]
-    workers: list[Worker]
+    workers: list[AnyWorker]
     shard_committed: Callable[[], None] = lambda: None
-    _free: threading.Lock = field(default_factory=threading.Lock)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
 
     @contextmanager
-    def worker(self) -> Iterator[Worker | None]:
-        """A free worker with its device locked against other runs; None when the run stops while waiting."""
-        with self._free:
-            worker = self.workers.pop()
-        try:
-            with device_lock(worker.device, self.stopping) as locked:
-                yield worker if locked else None
-        finally:
-            with self._free:
-                self.workers.append(worker)
+    def worker(self) -> Iterator[AnyWorker | None]:
+        """A free worker that has its device; None when the run stops while waiting."""
+        while not self.stopping():
+            with self._changed:
+                worker = self.workers.pop() if self.workers else None
+                if worker is None:
+                    self._changed.wait(0.5)
+                    continue
+            ready = False
+            try:
+                with worker.reserved(self.stopping) as ready:
+                    if ready:
+                        yield worker
+                        return
+            finally:
+                with self._changed:  # the warm ones are taken first
+                    self.workers.insert(len(self.workers) if ready else 0, worker)
+                    self._changed.notify()
+        yield None
 
     def close(self) -> None:
         for worker in self.workers:
             worker.close()
-
-
-@contextmanager
-def device_lock(device: str, stopping: Callable[[], bool]) -> Iterator[bool]:
-    """One shard on a device at a time, on the whole machine. The kernel frees the lock of a killed process."""
-    folder = Path(tempfile.gettempdir()) / f"gramophone-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    lock = FileLock(folder / f"{device.replace(':', '-')}.lock")
-    locked = False
-    while not locked and not stopping():
-        try:
-            lock.acquire(timeout=0.5)
-            locked = True
-        except Timeout:
-            continue
-    try:
-        yield locked
-    finally:
-        lock.release()
 
 
 def run_shard(bench: Bench, shard: Shard, context: dict[str, Any]) -> list[Attempt]:

@@ -9,11 +9,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, Protocol
 
+from tasks.device_lock import device_lock
 from tasks.done import Served
 from tasks.records.pair import Attempt, Pair
 from tasks.records.run import RunRecord
@@ -29,6 +30,9 @@ class WorkerLost(Exception):
     def __init__(self, rows: tuple[int, ...], how: str, hung: bool) -> None:
         super().__init__(how)
         self.rows, self.how, self.hung = rows, how, hung
+
+    def __reduce__(self) -> tuple[type["WorkerLost"], tuple[tuple[int, ...], str, bool]]:
+        return (WorkerLost, (self.rows, self.how, self.hung))  # crosses process borders
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,45 @@ class Listener:
     stopping: Callable[[], bool]
 
 
+class InHand:
+    """The rows of an order that a worker has in hand, as its messages tell, which are passed on to the listener."""
+
+    def __init__(self, order: Order, listener: Listener) -> None:
+        self.rows = tuple(pair.manifest_row for pair in order.pairs)
+        self._listener = listener
+
+    def take(self, message: tuple[Any, ...]) -> dict[str, Served] | None:
+        """Hear a message; returns what a look-up has found, which the worker waits for."""
+        match message:
+            case ("attempt", attempt):
+                self.rows = tuple(row for row in self.rows if row != attempt.manifest_row)
+                self._listener.attempt(attempt)
+            case ("lookup", keys):
+                return self._listener.lookup(keys)
+            case ("report", stage, rows):
+                self.rows = self.rows if stage in ("spectrogram", "phase", "refine") else rows
+                self._listener.report(stage, rows)
+        return None
+
+
+class AnyWorker(Protocol):
+    """What carries out orders on one device, wherever that is. Not for two threads at once."""
+
+    def reserved(self, stopping: Callable[[], bool]) -> AbstractContextManager[bool]:
+        """Wait for its device, and hold it; False where it is not to be had now, or we stop."""
+
+    def run(self, order: Order, listener: Listener, timeout_seconds: float) -> bool:
+        """Carry out an order. True: done; False: stopped on request. Raises WorkerLost, or what the listener raises."""
+
+    def close(self) -> None:
+        """Let it end; the next order starts another."""
+
+
 Entry = Callable[[Connection, Any, str, int], None]
 
 
 class Worker:
-    """The flow's handle of one worker process. Not for two threads at once."""
+    """The flow's handle of one worker process on this machine. Not for two threads at once."""
 
     def __init__(self, device: str, threads: int, entry: Entry | None = None) -> None:
         self.device, self.threads = device, threads
@@ -66,6 +104,10 @@ class Worker:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
+    def reserved(self, stopping: Callable[[], bool]) -> AbstractContextManager[bool]:
+        """Hold the device against other runs on this machine."""
+        return device_lock(self.device, stopping)
+
     def run(self, order: Order, listener: Listener, timeout_seconds: float) -> bool:
         """Carry out an order. True: done; False: stopped on request. Raises WorkerLost, or what the listener raises."""
         try:
@@ -75,8 +117,8 @@ class Worker:
             raise
 
     def _run(self, order: Order, listener: Listener, timeout_seconds: float) -> bool:
-        in_hand = tuple(pair.manifest_row for pair in order.pairs)
-        self._ensure_started(in_hand)
+        in_hand = InHand(order, listener)
+        self._ensure_started(in_hand.rows)
         self._stop.clear()
         self._connection.send(order)
         heard = time.monotonic()
@@ -85,26 +127,17 @@ class Worker:
                 self._stop.set()
             if not wait([self._connection, self._process.sentinel], timeout=0.2):
                 if time.monotonic() - heard > timeout_seconds:
-                    raise WorkerLost(in_hand, f"no progress for {timeout_seconds:g} s", hung=True)
+                    raise WorkerLost(in_hand.rows, f"no progress for {timeout_seconds:g} s", hung=True)
                 continue
             try:
                 message = self._connection.recv()
             except (EOFError, OSError) as error:
-                raise self._lost(in_hand) from error
+                raise self._lost(in_hand.rows) from error
             heard = time.monotonic()
-            match message:
-                case ("done",):
-                    return True
-                case ("stopped",):
-                    return False
-                case ("attempt", attempt):
-                    in_hand = tuple(row for row in in_hand if row != attempt.manifest_row)
-                    listener.attempt(attempt)
-                case ("lookup", keys):
-                    self._connection.send(listener.lookup(keys))
-                case ("report", stage, rows):
-                    in_hand = in_hand if stage in ("spectrogram", "phase", "refine") else rows
-                    listener.report(stage, rows)
+            if message in (("done",), ("stopped",)):
+                return bool(message == ("done",))
+            if (found := in_hand.take(message)) is not None:
+                self._connection.send(found)
 
     def _lost(self, in_hand: tuple[int, ...]) -> WorkerLost:
         """What to raise when the worker's end of the pipe is gone."""

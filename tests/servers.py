@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -10,8 +11,10 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from tests.flows.processes import children_of
 
 
 def free_port() -> int:
@@ -128,6 +131,50 @@ def s3_server_at(ports: list[int], folder: Path, key: str, secret: str) -> Itera
         yield server
     finally:
         stop(server, 2)  # it waits for clients that keep their connections
+
+
+def let_in(head: str, token: str) -> dict[str, str]:
+    """The environment of who belongs to a Ray cluster."""
+    told = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    if head.startswith("127.0.0.1:"):  # which Ray otherwise takes for the machine's own address; one node only then
+        told["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    return told
+
+
+@contextmanager
+def ray_node_at(head: str, log: Path, token: str, *options: str, host: str = "") -> Iterator[int]:
+    """A node of a standing Ray cluster whose head is at `head`: that itself, or with a `host` of its own another one.
+
+    Yields its pid; killed at the end.
+    """
+    address, _, port = head.rpartition(":")
+    ray, folder = Path(sys.executable).with_name("ray"), Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    first = ["--head", f"--port={port}", f"--temp-dir={folder}", "--include-dashboard=false"]
+    role = [f"--address={head}"] if host else first
+    environment = {"RAY_USAGE_STATS_ENABLED": "0"} | let_in(head, token)
+    with log.open("wb") as sink:
+        node = subprocess.Popen(
+            [ray, "start", "--block", f"--node-ip-address={host or address}", *role, *options],
+            stdout=sink, stderr=subprocess.STDOUT, start_new_session=True, env=os.environ | environment,
+        )  # fmt: skip
+    try:
+        until = time.monotonic() + 120
+        while "Ray runtime started" not in (told := log.read_text()):
+            assert node.poll() is None, told
+            assert time.monotonic() < until, told
+            time.sleep(0.2)
+        yield node.pid
+    finally:
+        end_ray_node(node.pid)
+        node.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_ray_node(pid: int) -> None:
+    """SIGKILL for a node as for a machine: the process that began it, and all its children."""
+    for each in (pid, *children_of(pid)):
+        with suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
 
 
 def stop(server: subprocess.Popen[bytes], seconds: float = 20) -> None:

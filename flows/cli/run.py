@@ -65,6 +65,8 @@ def run(
     if (manifest is None) == (like is None):
         raise UsageError("name a MANIFEST, or a run with --like RUN_ID (one of them).")
     settings = settle(flags)
+    if settings.options.engine == "local" and settings.origins.get("ray_address") == "flag":
+        raise UsageError("--ray-address goes with --engine ray.")
     from tasks.again import job_like
     from tasks.records.run import Job
     from tasks.submit import prepare_nightly
@@ -81,7 +83,7 @@ def run(
         raise UsageError(validation_message(error)) from error
     submission = prepare_nightly(job, tell=lambda text: click.echo(text, err=True))
     if dry_run:
-        if job.options.device.startswith("cuda"):  # else there is nothing to check
+        if job.options.engine == "local" and job.options.device.startswith("cuda"):  # else there is nothing to check
             from tasks.worker import devices
 
             devices(job.options.device)
@@ -115,6 +117,8 @@ def run(
 )
 @click.option("--dry-run", is_flag=True, help="List what would be computed; write nothing.")
 @until_option
+@click.option("--engine", type=click.Choice(["local", "ray"]), help="As for a run.  [default: as RUN_ID was given it]")
+@click.option("--ray-address", metavar="ADDRESS", help="As for a run.  [default: as RUN_ID was given it]")
 @json_option
 def rerun(
     run_id: str | None, latest: bool, reasons: tuple[str, ...], sets: tuple[str, ...], manifest: str | None,
@@ -140,6 +144,8 @@ def rerun(
         force=force,
         max_attempts=max_attempts or 0,
         until=settings.options.until,
+        engine=settings.options.engine if "engine" in settings.origins else "",
+        ray_address=settings.options.ray_address,
     )
     selection = prepare_rerun(job)
     if not as_json:

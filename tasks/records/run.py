@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.records.form import Form
 from tasks.records.parameters import Parameters
 from tasks.records.schema import SCHEMA_VERSION
-from tasks.records.texts import Address, Date, Duration, NumberOrShare, TimeOfDay, Timezone
+from tasks.records.texts import Address, Date, Duration, NumberOrShare, RayAddress, TimeOfDay, Timezone
 
 
 class Options(Form):
@@ -49,6 +49,15 @@ class Options(Form):
     allow: tuple[str, ...] = Field((), description="further places that inputs may come from, as URIs")
     allow_defaults: bool = Field(
         True, description="inputs may come from the manifest's folder, the root and the working directory"
+    )
+
+    engine: Literal["local", "ray"] = Field(
+        "local", description="local: the devices of this machine; ray: those of a Ray cluster"
+    )
+    ray_address: RayAddress = Field(
+        "",
+        description="a Ray cluster that stands: host:port, ray://host:port, or auto (this machine's); empty: one is "
+        "made for the run on this machine",
     )
 
 

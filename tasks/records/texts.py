@@ -48,6 +48,11 @@ Address = Annotated[
     *_spelled(r"https?://[^/@?#\s]+/?", "is not an address such as https://s3.example.org; it holds no credentials"),
 ]
 
+RayAddress = Annotated[
+    str,
+    *_spelled(r"auto|(ray://)?[^/@?#\s]+:\d{1,5}", "is not an address such as auto, head:6379 or ray://head:10001"),
+]
+
 
 def seconds_of(duration: str) -> float:
     """A Duration in seconds; empty is 0."""

@@ -1,9 +1,9 @@
 """A night of a million pairs, scaled down: what everything but the numerics costs, and how it grows.
 
 Runs of `gramophone run` from beginning to end, each ten times as large as the one before: manifest, plan, Prefect on
-PostgreSQL, shards, worker process, audio, curves and results on an S3 server, verdict, report. Only what a pair computes
-is left out (tests/bench/night_stub.py). The same shards as plain calls, without Prefect, tell its share. The last column
-is the largest run's figures times what a million is of it: of what grows with the pairs, and of what does not once.
+PostgreSQL, shards, worker process, audio, curves and results on an S3 server, verdict, report. Only what a pair
+computes is left out (tests/bench/night_stub.py). The same shards as plain calls, without Prefect, tell its share. The
+last column is the largest run's times what a million is of it: of what grows with the pairs, and of the rest once.
 
     python -m tests.bench.bench_million [--pairs 100 1000 10000] [--shard-pairs 8] [--pair-seconds 1.0]
 """

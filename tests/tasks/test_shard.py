@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tasks import attempts
+from tasks.device_lock import device_lock
 from tasks.layout import Layout
 from tasks.overrides import checked
 from tasks.plan import Shard
@@ -17,7 +18,7 @@ from tasks.records.parameters import Parameters
 from tasks.records.reasons import PairError, Reason
 from tasks.records.run import Options, RunRecord
 from tasks.results import read_results
-from tasks.shard import Bench, compute, device_lock, run_shard
+from tasks.shard import Bench, compute, run_shard
 from tasks.store import open_store
 from tasks.worker import Worker
 
