@@ -35,9 +35,9 @@ def orphans(store: Store, layout: Layout, before: float) -> list[Orphan]:
     written = [found for prefix in (layout.all_audio(), layout.all_curves()) for found in store.list(prefix)]
     # Listed before the results are read: what is committed meanwhile is named by them.
     results = list(store.list(layout.results()))
-    going_on = _going_on(layout, [*written, *results, *store.list(layout.runs())], before)
-    named = _named(store, layout, [uri for uri, _ in results if uri.endswith(".parquet")])
-    left = [(uri, found) for uri, found in written if uri not in named and _run_of(layout, uri) not in going_on]
+    busy = going_on(layout, [*written, *results, *store.list(layout.runs())], before)
+    heard = named(store, layout, [uri for uri, _ in results if uri.endswith(".parquet")])
+    left = [(uri, found) for uri, found in written if uri not in heard and _run_of(layout, uri) not in busy]
     left += store.list(layout.probes())
     left += _superseded(store, layout)
     return [Orphan(uri, found.size, found.modified) for uri, found in left if found.modified < before]
@@ -57,7 +57,7 @@ def _superseded(store: Store, layout: Layout) -> list[tuple[str, Stat]]:
     return [(uri, found) for uri, found in parts if layout.below(uri) not in current]
 
 
-def _going_on(layout: Layout, written: Iterable[tuple[str, Stat]], before: float) -> set[str]:
+def going_on(layout: Layout, written: Iterable[tuple[str, Stat]], before: float) -> set[str]:
     """The runs that may still name what they have written."""
     last: dict[str, float] = {}
     for uri, found in written:
@@ -68,14 +68,14 @@ def _going_on(layout: Layout, written: Iterable[tuple[str, Stat]], before: float
     return {run for run, modified in last.items() if modified >= before or is_working(run)}
 
 
-def _named(store: Store, layout: Layout, uris: Iterable[str]) -> set[str]:
+def named(store: Store, layout: Layout, uris: Iterable[str]) -> set[str]:
     """What these results name."""
-    named: set[str] = set()
+    found: set[str] = set()
     with ThreadPoolExecutor(8) as pool:
         for table in pool.map(lambda uri: read_table(store, uri, _NAMING), uris):
             for column in table.columns:
-                named.update(map(layout.here, column.drop_null().to_pylist()))
-    return named
+                found.update(map(layout.here, column.drop_null().to_pylist()))
+    return found
 
 
 def _run_of(layout: Layout, uri: str) -> str | None:

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from flows.cli.options import json_option, root_option
 from flows.config import settle
 from tasks.records.reasons import UsageError
 from tasks.records.texts import Duration, seconds_of
-from tasks.records.words import at_root
+from tasks.records.words import amount, at_root
 
 
 @click.command()
@@ -21,15 +22,23 @@ from tasks.records.words import at_root
     "--older-than", default="7d", metavar="TIME", show_default=True,
     help="Only what has not changed for so long, of runs that wrote nothing for so long: 12h, 7d.",
 )  # fmt: skip
+@click.option(
+    "--keep-nights", type=click.IntRange(min=1), metavar="N",
+    help="Also forget what is of nights more than N days ago: rows, audio, curves and runs.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="List what would be deleted; delete nothing.")
 @click.option("--yes", is_flag=True, help="Delete without asking.")
 @root_option
 @json_option
-def gc(older_than: str, dry_run: bool, yes: bool, as_json: bool, **flags: Any) -> int:
+def gc(older_than: str, keep_nights: int | None, dry_run: bool, yes: bool, as_json: bool, **flags: Any) -> int:
     """Delete what no result names.
 
     That is audio and loss curves of runs that were killed before they committed them, and objects that a probe of the
     store left. They are listed, and deleted once that is confirmed. What any row of the results names is never touched.
+
+    With --keep-nights also older nights are deleted, rows and all, but for what later rows name and runs that serve a
+    pair of a later one; tombstones, votes, networks and lineage events stay. What is forgotten would be computed again.
+
     Exit code 4 where something could not be deleted.
     """
     age = _seconds(older_than)
@@ -37,24 +46,40 @@ def gc(older_than: str, dry_run: bool, yes: bool, as_json: bool, **flags: Any) -
         raise UsageError("nobody is asked here: say --yes to delete, or --dry-run to list.")
     from tasks.gc import orphans, removed
     from tasks.layout import Layout
+    from tasks.retention import forgotten
     from tasks.roots import place
     from tasks.store import open_store, sweep
 
     root = place(settle(flags).root)
     store = open_store(root)
-    found = orphans(store, Layout(root), before=time.time() - age)
+    layout, before = Layout(root), time.time() - age
+    first = str(datetime.now(UTC).date() - timedelta(days=keep_nights)) if keep_nights else ""
+    old = forgotten(store, layout, first, before)
+    going = {one.uri for one in old.all}
+    left = [one for one in orphans(store, layout, before) if one.uri not in going]
+    found = [*old.all, *left]
     if not as_json:
-        _list(found, root, older_than)
+        _forget(old, first)
+        _list(left, root, older_than)
     if dry_run or (found and not yes and not click.confirm(f"delete {show.amount(found)}?")):
-        return _tell(root, age, found, [], [], as_json)
+        return _tell(root, age, old, left, [], [], as_json)
     gone, kept = [], []
-    for orphan, refusal in removed(store, found):
+    for orphan, refusal in chain(old.removed(store), removed(store, left)):
         if refusal is None:
             gone.append(orphan)
         else:
             kept.append((orphan, refusal))
     sweep(root)
-    return _tell(root, age, found, gone, kept, as_json)
+    return _tell(root, age, old, left, gone, kept, as_json)
+
+
+def _forget(old: Any, first: str) -> None:
+    if old.nights:
+        nights = f"{old.nights[0]} to {old.nights[-1]}" if len(old.nights) > 1 else old.nights[0]
+        click.echo(
+            f"to be forgotten, of {amount(len(old.nights), 'night')} before {first} ({nights}): "
+            f"{show.amount(old.all)}, rows, audio, curves and runs"
+        )
 
 
 def _seconds(text: str) -> float:
@@ -79,8 +104,8 @@ def _list(found: list[Any], root: str, older_than: str) -> None:
     show.more(len(found), f"gramophone gc --dry-run {at_root(root)} --json")
 
 
-def _tell(root: str, age: float, found: list[Any], gone: list[Any], kept: list[Any], as_json: bool) -> int:
-    code = 4 if kept else 0
+def _tell(root: str, age: float, old: Any, left: list[Any], gone: list[Any], kept: list[Any], as_json: bool) -> int:
+    code, found = 4 if kept else 0, [*old.all, *left]
     if as_json:
         show.as_json(
             {
@@ -88,8 +113,10 @@ def _tell(root: str, age: float, found: list[Any], gone: list[Any], kept: list[A
                 "older_than_seconds": age,
                 "orphans": [
                     {"uri": one.uri, "bytes": one.size, "modified": datetime.fromtimestamp(one.modified, UTC)}
-                    for one in found
+                    for one in left
                 ],
+                "forgotten_nights": list(old.nights),
+                "forgotten": [one.uri for one in old.all],
                 "deleted": len(gone),
                 "not_deleted": [{"uri": one.uri, "message": why} for one, why in kept],
                 "exit_code": code,

@@ -11,6 +11,7 @@ from tasks.audio import encode
 from tasks.clips import synthesise
 from tasks.store import join, open_store
 from tests.proxy import Fault, proxy_to
+from tests.tasks.test_verify import Results
 
 
 @pytest.fixture
@@ -115,3 +116,18 @@ def test_what_may_not_be_deleted_ends_with_4_and_is_said(desk, s3_server, s3_add
     assert "probe/1" in said.err
     assert "AccessDenied" in said.err
     assert "1 of 1 objects could not be deleted" in said.err
+
+
+def test_old_nights_are_forgotten_once_that_is_asked_for_and_said(desk, request):
+    root = desk.folder / request.node.name
+    held = Results(f"file://{root}", night="2026-01-01")
+    for path in root.rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    assert "to be forgotten" not in desk.ask("gc", "--root", root, "--dry-run").out
+    said = desk.ask("gc", "--root", root, "--keep-nights", "30", "--dry-run")
+    assert "to be forgotten, of 1 night before " in said.out
+    assert "(2026-01-01): 7 objects, 0.0 MB, rows, audio, curves and runs" in said.out
+    assert held.faults() == []
+    assert desk.ask("gc", "--root", root, "--keep-nights", "30", "--yes").code == 0
+    assert list(held.store.list(held.layout.root)) == []
+    assert "nothing to delete" in desk.ask("gc", "--root", root, "--keep-nights", "30", "--yes").out

@@ -17,20 +17,20 @@ from tasks.verify import verify
 class Results:
     """A run of two pairs whose audio is stored."""
 
-    def __init__(self, root):
+    def __init__(self, root, night="2026-01-01", run_id="r", skipped=0, pairs=2):
         self.store, self.layout = open_store(root), Layout(root)
         self.run = RunRecord(
-            run_id="r", root_run_id="r", night="2026-01-01", created_at=datetime.now(UTC), manifest_uri="m",
-            manifest_sha256="m", pairs=2, skipped=0, shards=2, parameters=Parameters(), options=Options(), allowed=(),
-            code_version="1", host="h",
+            run_id=run_id, root_run_id=run_id, night=night, created_at=datetime.now(UTC), manifest_uri="m",
+            manifest_sha256="m", pairs=pairs, skipped=skipped, shards=2, parameters=Parameters(), options=Options(),
+            allowed=(), code_version="1", host="h",
         )  # fmt: skip
-        self.store.create(self.layout.run("r", "run.json"), self.run.model_dump_json().encode())
+        self.store.create(self.layout.run(run_id, "run.json"), self.run.model_dump_json().encode())
         for row in range(2):
             self.commit(row, row)
 
     def commit(self, shard, row):
         data = b"sound %d" % row
-        uri = self.layout.audio("2026-01-01", "r", f"p{row}", sha256(data).hexdigest(), "flac")
+        uri = self.layout.audio(self.run.night, self.run.run_id, f"p{row}", sha256(data).hexdigest(), "flac")
         self.store.commit(uri, data)
         values = {
             "pair_id": f"p{row}", "status": "ok", "audio_uri": uri, "audio_bytes": len(data),
