@@ -37,9 +37,9 @@ def conclude(submission: Submission, stop: Stop, besides: Sequence[str] = ()) ->
     `besides` says what a rerun has not tried again: it keeps it from ending green.
     """
     store, layout, run = submission.store, submission.layout, submission.run
-    frame = of_family(store, layout, Family((run,)))
+    frame = of_family(store, layout, Family((run,)), brief=True)
     if run.parent_run_id is not None:  # what failed too often did so in the runs before as well
-        stood = of_family(store, layout, family_of(store, layout, run.run_id))
+        stood = of_family(store, layout, family_of(store, layout, run.run_id), brief=True)
         frame["quarantined"] = frame["pair_id"].isin(stood.loc[stood["quarantined"], "pair_id"])
     frame.loc[frame["status"] == OPEN, "reason"] = left_by(stop).value
     found, why = counts(frame), reasons(frame)

@@ -85,14 +85,23 @@ ORDER = ("committed_at", "run_id", "manifest_row")
 # --- reading --------------------------------------------------------------------------------------
 
 
-def read_results(store: Store, layout: Layout, runs: Collection[str] | None = None) -> pd.DataFrame:
-    """All attempts (or those of `runs`) as a DataFrame with the columns of the schema, oldest commit first."""
+def read_results(
+    store: Store,
+    layout: Layout,
+    runs: Collection[str] | None = None,
+    wanted: pa.Schema = schema.RESULTS,
+    less: Callable[[pa.Table], pa.Table] = lambda table: table,
+) -> pd.DataFrame:
+    """All attempts (or those of `runs`) as a DataFrame with the columns of `wanted`, oldest commit first.
+
+    `less` takes from each file's rows what would be in the way.
+    """
 
     def read(uri: str) -> pa.Table:
-        table = read_table(store, uri, schema.RESULTS)
+        table = less(read_table(store, uri, wanted))
         return table if runs is None else table.filter(pc.field("run_id").isin(list(runs)))
 
-    return frame_of(read_files(store, layout, read, runs), schema.RESULTS).sort_values(list(ORDER), ignore_index=True)
+    return frame_of(read_files(store, layout, read, runs), wanted).sort_values(list(ORDER), ignore_index=True)
 
 
 def read_files(

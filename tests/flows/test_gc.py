@@ -126,7 +126,7 @@ def test_old_nights_are_forgotten_once_that_is_asked_for_and_said(desk, request)
     assert "to be forgotten" not in desk.ask("gc", "--root", root, "--dry-run").out
     said = desk.ask("gc", "--root", root, "--keep-nights", "30", "--dry-run")
     assert "to be forgotten, of 1 night before " in said.out
-    assert "(2026-01-01): 7 objects, 0.0 MB, rows, audio, curves and runs" in said.out
+    assert "(2026-01-01): 7 objects, " in said.out
     assert held.faults() == []
     assert desk.ask("gc", "--root", root, "--keep-nights", "30", "--yes").code == 0
     assert list(held.store.list(held.layout.root)) == []

@@ -53,7 +53,11 @@ class History:
         commit_shard(self.store, self.layout, run, shard, found, {})
 
     def standing(self, run_id=None):
-        frame = of_family(self.store, self.layout, family_of(self.store, self.layout, run_id))
+        family = family_of(self.store, self.layout, run_id)
+        frame = of_family(self.store, self.layout, family)
+        brief = of_family(self.store, self.layout, family, brief=True)
+        same = [name for name in brief if name not in ("inputs", "message", "withdrawn")]
+        pd.testing.assert_frame_equal(brief[same], frame[same], check_dtype=False)
         return frame.set_index(frame["pair_id"].fillna("?"))
 
     def _write(self, run_id, name, table):
