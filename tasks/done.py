@@ -1,7 +1,7 @@
 """What earlier runs have done under a root, to be asked what serves a pair."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,115 +23,125 @@ from tasks.withdrawn import Withdrawn
 Served = dict[str, Any]
 """The results row of an earlier `ok` attempt that serves a pair, as far as it is copied."""
 IDENTITY = ("inputs", "method", "params", "seed", "model_sha256", "algorithm_version")
-NAMED = ("run_id", "manifest_row", "pair_key", "served_by", "audio_uri", "committed_at", "content_uri")
-READ = pa.schema([schema.RESULTS.field(name) for name in ("status", *NAMED, *IDENTITY)])
+READ = ("status", "pair_key", "content_uri", "served_by", "audio_uri", *ORDER, *IDENTITY)
+WANTED = pa.schema([schema.RESULTS.field(name) for name in READ])
 COPIES = pa.schema(
-    [schema.RESULTS.field(name) for name in ("run_id", "manifest_row", "pair_key", "served_by", *COPIED)]
+    [schema.RESULTS.field(name) for name in ("run_id", "manifest_row", "served_by", "pair_key", *COPIED)]
 )
 REPEATED = ("method", "params", "model_sha256")
-AT_ONCE = 4_096
 FILE = "file"
 """Column of the results file that holds a row: what is seldom asked for is read from there."""
+KEYED = ("pair_key", FILE, *ORDER)
+AT_ONCE = 4_096
+FILES_AT_HAND = 2
 
 
 class Done:
-    """The `ok` attempts of a root that may serve a pair, the first that was committed first."""
+    """The `ok` attempts of a root that may serve a pair, those that were committed first before others.
 
-    def __init__(self, table: pa.Table, store: Store) -> None:
-        self.table, self._store = table, store
+    `alike` has those of contents that are asked for, with what planning compares; `every` the pair_key of each.
+    """
+
+    def __init__(self, alike: pa.Table, every: pa.Table, store: Store) -> None:
         by = [(name, "ascending") for name in ORDER]
-        self._order = np.asarray(pc.sort_indices(table.select(ORDER), sort_keys=by))
+        self._alike = alike.take(pc.sort_indices(alike.select(ORDER), sort_keys=by))
+        every = every.take(pc.sort_indices(every, sort_keys=[("pair_key", "ascending"), *by]))
+        self._keys, self._every = np.array(every["pair_key"].to_pylist(), "S64"), every
+        self._file = lru_cache(FILES_AT_HAND)(lambda uri: read_table(store, uri, COPIES))
 
     def serving(self, pairs: Pairs, audio_exists: Callable[[str], bool]) -> pa.Table:
         """What serves pairs with the same inputs and parameters, as far as planning knows them (schema.SKIPPED)."""
-        wanted = pc.is_in(pairs.table["content_uri"], value_set=pc.unique(self.table["content_uri"]))
+        wanted = pc.is_in(pairs.table["content_uri"], value_set=pc.unique(self._alike["content_uri"]))
         candidates = pairs.only(np.flatnonzero(np.asarray(wanted)))
-        known = self._by_plan_key(pairs.table["content_uri"]) if len(candidates) else {}
-        served: list[int] = []
-        by: list[int] = []
+        known = self._by_plan_key() if len(candidates) else {}
+        asked: dict[int, list[int]] = {}
         for pair in candidates:
             key = pair.plan_key() if known and not pair.faults else None
             if key in known:
-                served.append(pair.manifest_row)
-                by.append(known[key])
-        at = pa.array(by, pa.int64())
-        rows = self.table.select(["run_id", "manifest_row", "served_by", "pair_key", "audio_uri"]).take(at)
+                asked[pair.manifest_row] = known[key]
+        return self._skipped(pairs, self._there(asked, audio_exists))
+
+    def by_key(self, keys: Sequence[str], audio_exists: Callable[[str], bool]) -> dict[str, Served]:
+        """What has one of these pair_keys."""
+        return {key: row for key in keys if (row := self._served(key, audio_exists))}
+
+    def _served(self, key: str, audio_exists: Callable[[str], bool]) -> Served | None:
+        first, end = (int(np.searchsorted(self._keys, key.encode(), side)) for side in ("left", "right"))
+        for named in self._every.slice(first, end - first).to_pylist():
+            row = self._whole(named)
+            if row is not None and audio_exists(row["audio_uri"]):
+                return row
+        return None
+
+    def _whole(self, named: dict[str, Any]) -> Served | None:
+        try:
+            table = self._file(named[FILE])
+        except OutOfReach:  # compacted since, and removed: its pair is computed
+            return None
+        itself = (pc.field("run_id") == named["run_id"]) & (pc.field("manifest_row") == named["manifest_row"])
+        [row] = table.filter(itself).to_pylist()
+        return dict(row)
+
+    def _by_plan_key(self) -> dict[bytes | None, list[int]]:
+        found: dict[bytes | None, list[int]] = {}
+        for start in range(0, len(self._alike), AT_ONCE):
+            rows = self._alike.select(IDENTITY).slice(start, AT_ONCE).to_pylist()
+            for number, row in enumerate(rows, start):
+                if (key := plan_key_of_row(row)) is not None:
+                    found.setdefault(key, []).append(number)
+        return found
+
+    def _there(self, asked: dict[int, list[int]], audio_exists: Callable[[str], bool]) -> dict[int, int]:
+        """Of what may serve each pair the first whose audio is still there."""
+        there: dict[int, int] = {}
+        turn = 0
+        while asked:
+            uris = self._alike["audio_uri"].take(pa.array([numbers[turn] for numbers in asked.values()], pa.int64()))
+            each = pc.unique(uris).to_pylist()
+            held = {uri for uri, found in zip(each, in_threads(audio_exists, each), strict=True) if found}
+            for row, uri in zip(list(asked), uris.to_pylist(), strict=True):
+                if uri in held:
+                    there[row] = asked[row][turn]
+            turn += 1
+            asked = {row: numbers for row, numbers in asked.items() if row not in there and turn < len(numbers)}
+        return there
+
+    def _skipped(self, pairs: Pairs, served: dict[int, int]) -> pa.Table:
+        numbers = pa.array(sorted(served), pa.int64())
+        by = pa.array([served[row] for row in sorted(served)], pa.int64())
+        rows = self._alike.select(["run_id", "manifest_row", "served_by", "pair_key", "audio_uri"]).take(by)
         itself = pc.binary_join_element_wise(rows["run_id"], rows["manifest_row"].cast(pa.string()), "/")
         columns = {
-            "manifest_row": (numbers := pa.array(served, pa.int64())),
+            "manifest_row": numbers,
             "pair_id": pairs.table["pair_id"].take(numbers),
             "served_by": pc.coalesce(rows["served_by"], itself),
             "pair_key": rows["pair_key"],
             "audio_uri": rows["audio_uri"],
         }
-        return _there(pa.table(columns, schema.SKIPPED), audio_exists)
-
-    def by_key(self, keys: Sequence[str], audio_exists: Callable[[str], bool]) -> dict[str, Served]:
-        """What has one of these pair_keys."""
-        ordered, first = self._keys
-        found = {}
-        for key in keys:
-            at = int(np.searchsorted(ordered, key.encode()))
-            if at < len(ordered) and ordered[at] == key.encode():
-                [row] = self.table.slice(int(first[at]), 1).to_pylist()
-                if audio_exists(row["audio_uri"]) and (whole := self._whole(row)):
-                    found[key] = whole
-        return found
-
-    def _whole(self, row: dict[str, Any]) -> Served | None:
-        try:
-            table = read_table(self._store, row[FILE], COPIES)
-        except OutOfReach:  # compacted since, and removed: its pair is computed
-            return None
-        itself = (pc.field("run_id") == row["run_id"]) & (pc.field("manifest_row") == row["manifest_row"])
-        [whole] = table.filter(itself).to_pylist()
-        return dict(whole)
-
-    @cached_property
-    def _keys(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """All pair_keys in order, and the row of each: the first of those that share one."""
-        keys = np.array(self.table["pair_key"].to_pylist(), "S64")[self._order]
-        ordered, first = np.unique(keys, return_index=True)
-        return ordered, self._order[first]
-
-    def _by_plan_key(self, contents: pa.ChunkedArray) -> dict[bytes | None, int]:
-        asked = np.asarray(pc.is_in(self.table["content_uri"], value_set=pc.unique(contents)))
-        numbers = self._order[asked[self._order]]
-        found: dict[bytes | None, int] = {}
-        for start in range(0, len(numbers), AT_ONCE):
-            some = numbers[start : start + AT_ONCE]
-            for number, row in zip(some, self.table.select(IDENTITY).take(some).to_pylist(), strict=True):
-                if (key := plan_key_of_row(row)) is not None:
-                    found.setdefault(key, int(number))
-        return found
+        return pa.table(columns, schema.SKIPPED)
 
 
-def _there(rows: pa.Table, audio_exists: Callable[[str], bool]) -> pa.Table:
-    """Those whose audio is still there."""
-    uris = pc.unique(rows["audio_uri"]).to_pylist()
-    gone = [uri for uri, there in zip(uris, in_threads(audio_exists, uris), strict=True) if not there]
-    return rows.filter(pc.invert(pc.is_in(rows["audio_uri"], value_set=pa.array(gone, pa.string()))))
+def read_done(store: Store, layout: Layout, withdrawn: Withdrawn, contents: pa.ChunkedArray) -> Done:
+    """All of a root, as far as pairs with these contents ask for it, but for what was made from something withdrawn."""
+    asked = pc.unique(contents)
+
+    def read(uri: str) -> tuple[pa.Table, pa.Table]:
+        table = _ok(read_table(store, uri, WANTED), withdrawn)
+        table = table.append_column(FILE, pa.repeat(uri, len(table)).dictionary_encode())
+        return table.filter(pc.is_in(table["content_uri"], value_set=asked)), table.select(KEYED)
+
+    nothing = _ok(WANTED.empty_table(), withdrawn).append_column(FILE, pa.array([], pa.string()).dictionary_encode())
+    alike, every = zip((nothing, nothing.select(KEYED)), *read_files(store, layout, read), strict=True)
+    return Done(pa.concat_tables(alike), pa.concat_tables(every), store)
 
 
-def read_done(store: Store, layout: Layout, withdrawn: Withdrawn) -> Done:
-    """All of a root, but for what was made from something that is withdrawn."""
-
-    def read(uri: str) -> pa.Table:
-        table = _ok(read_table(store, uri, READ))
-        return table.append_column(FILE, pa.repeat(uri, len(table)).dictionary_encode())
-
-    nothing = _ok(READ.empty_table()).append_column(FILE, pa.array([], pa.string()).dictionary_encode())
-    table = pa.concat_tables([nothing, *read_files(store, layout, read)])
+def _ok(table: pa.Table, withdrawn: Withdrawn) -> pa.Table:
+    """The `ok` rows; what repeats itself, as parameters do but for their seed, is held once."""
+    table = table.filter(pc.field("status") == "ok").drop_columns("status")
     if withdrawn.any and (gone := withdrawn.of(table.select(["inputs", "committed_at"]).to_pandas())):
         kept = np.ones(table.num_rows, bool)
         kept[list(gone)] = False
         table = table.filter(pa.array(kept))
-    return Done(table, store)
-
-
-def _ok(table: pa.Table) -> pa.Table:
-    """The `ok` rows; what repeats itself, as parameters do but for their seed, is held once."""
-    table = table.filter(pc.field("status") == "ok").drop_columns("status")
     for name in REPEATED:
         column = table[name]
         if name == "params":

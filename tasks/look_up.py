@@ -63,7 +63,7 @@ def _sound(pairs: Pairs, listed: Sequence[str]) -> pa.Array:
         sound = np.ones(table.num_rows, bool)
         sound[list(pairs.faults)] = False
         table = table.filter(pa.array(sound))
-    own = pc.is_null(table["styles"])
+    own = pc.equal(pc.fill_null(pc.list_value_length(table["styles"]), 0), 0)  # an empty list is none
     chunks = [*table["content_uri"].chunks, *pc.filter(table["style_uri"], own).chunks, pa.array(listed, pa.string())]
     return pc.unique(pc.drop_null(pa.chunked_array(chunks, pa.string()))).sort()
 

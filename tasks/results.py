@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -79,6 +79,7 @@ def _write_curves(
     return uri
 
 
+T = TypeVar("T")
 ORDER = ("committed_at", "run_id", "manifest_row")
 
 
@@ -104,9 +105,7 @@ def read_results(
     return frame_of(read_files(store, layout, read, runs), wanted).sort_values(list(ORDER), ignore_index=True)
 
 
-def read_files(
-    store: Store, layout: Layout, read: Callable[[str], pa.Table], runs: Collection[str] | None = None
-) -> list[pa.Table]:
+def read_files(store: Store, layout: Layout, read: Callable[[str], T], runs: Collection[str] | None = None) -> list[T]:
     """What `read` gives for the files in which all attempts lie, each once; those of `runs` with others among them."""
     found = files_of(store, layout, runs)
     with ThreadPoolExecutor(8) as pool:

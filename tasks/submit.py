@@ -134,7 +134,7 @@ def submission(request: Request) -> Submission:
     options, store = request.options, open_store(request.root)
     withdrawn = read_withdrawn(store, Layout(request.root))
     pairs = look_up(request.pairs, request.roots, withdrawn)
-    done = read_done(store, Layout(request.root), withdrawn)
+    done = read_done(store, Layout(request.root), withdrawn, pairs.table["content_uri"])
     plan = make_plan(pairs, None if options.force else done, options.shard_pairs, partial(is_there, store))
     run_id = new_run_id()
     run = RunRecord(

@@ -189,7 +189,9 @@ def _params(table: pa.Table, base: Parameters, max_cell_kb: int) -> Iterator[Fau
     texts = table["params"]
     short = pc.less_equal(pc.utf8_length(texts), max_cell_kb * 1_000)  # of the others it is said before
     each = pc.unique(pc.filter(texts, pc.fill_null(short, False))).to_pylist()
-    odd = pa.array([text for text in each if "seed" in text or _problems(base, text, None)], pa.string())
+    odd = pa.array(
+        [text for text in each if "seed" in text or "\\" in text or _problems(base, text, None)], pa.string()
+    )
     rows = pc.indices_nonzero(pc.is_in(texts, value_set=odd))
     found = table.select(["params", "seed"]).take(rows).to_pylist()
     for row, cells in zip(rows.to_pylist(), found, strict=True):

@@ -124,7 +124,9 @@ def judged(track: Track, level: torch.Tensor, device: torch.device) -> tuple[tup
         own, heldout = (
             _mean_losses(track, level, each, device) for each in (judge.relative_losses, judge.heldout_losses)
         )
-    except torch.OutOfMemoryError:
+    except RuntimeError:  # out of memory has more than one name there
+        if device.type == "cpu":
+            raise
         return judged(track, level, CPU)
     return own, heldout
 

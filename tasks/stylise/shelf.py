@@ -26,15 +26,23 @@ class Shelf(Generic[Kept]):
                 future = self._kept[key] = Future()
             self._kept.move_to_end(key)
         if ours:
-            try:
-                future.set_result(make())
-            except BaseException as error:
-                future.set_exception(error)
-                with self._lock:
-                    del self._kept[key]
-            else:
-                self._make_room()
-        return future.result()
+            return self._made(key, future, make)
+        try:
+            return future.result()
+        except Exception:  # somebody else's, and perhaps it has passed
+            return make()
+
+    def _made(self, key: Hashable, future: "Future[Kept]", make: Callable[[], Kept]) -> Kept:
+        try:
+            made = make()
+        except BaseException as error:
+            with self._lock:
+                del self._kept[key]  # first: what is done and lies here is whole
+            future.set_exception(error)
+            raise
+        future.set_result(made)
+        self._make_room()
+        return made
 
     def _make_room(self) -> None:
         with self._lock:

@@ -42,3 +42,13 @@ def test_what_a_faulty_row_names_is_not_looked_at(tmp_path):
     good, bad = look_up(given, Roots.resolve([f"file://{tmp_path}"]))
     assert not good.faults
     assert [fault.why for fault in bad.faults] == ["is odd"]
+
+
+def test_an_empty_list_of_styles_is_none(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"123")
+    near, far = f"file://{tmp_path}/a.wav", "file:///elsewhere/a.wav"
+    rows = [row(n, content_uri=near, style_uri=uri, styles=[]) for n, uri in enumerate((near, far))]
+    good, bad = look_up(pairs_of(*rows), Roots.resolve([f"file://{tmp_path}"]))
+    assert good.style.etag == good.content.etag
+    assert good.plan_key() is not None
+    assert bad.error().reason is Reason.INPUT_FORBIDDEN

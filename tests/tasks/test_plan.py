@@ -41,12 +41,12 @@ def root(tmp_path):
 def done(root):
     """What a root has done in which these rows were committed, a file for each."""
 
-    def of(*rows):
+    def of(*rows, contents=("file:///c0.wav", "file:///c1.wav")):
         store = open_store(root.root)
         for number, one in enumerate(rows):
             data = parquet_bytes(schema.table_of([one], schema.RESULTS))
             store.create(root.shard_results("2026-11-24", one["run_id"], number), data)
-        return read_done(store, root, NOTHING)
+        return read_done(store, root, NOTHING, pa.chunked_array([pa.array(contents, pa.string())]))
 
     return of
 
@@ -109,8 +109,29 @@ def test_the_first_attempt_that_was_committed_serves_a_key_with_its_figures(done
     assert {key: row["run_id"] for key, row in served.items()} == {"k": "old", "other": "new"}
     assert served["k"]["style_loss"] == 0.25
     assert found.by_key(["k"], lambda uri: False) == {}
-    open_store(root.root).delete(root.shard_results("2026-11-24", "old", 1))
-    assert found.by_key(["k"], lambda uri: True) == {}, "what was taken away since serves nobody"
+
+
+def test_what_was_taken_away_since_serves_nobody(done, root):
+    [one] = pairs(row(0))
+    found = done(row_of(one))
+    open_store(root.root).delete(root.shard_results("2026-11-24", "old", 0))
+    assert found.by_key(["k"], lambda uri: True) == {}
+
+
+def test_where_the_first_audio_is_gone_a_later_one_serves(done):
+    one = pairs(row(0))
+    later = row_of(one[0], run_id="new", committed_at=MOMENT + timedelta(seconds=1), audio_uri="later")
+    found = done(row_of(one[0]), later)
+    [skipped] = make_plan(one, found, 8, lambda uri: uri == "later").skipped.to_pylist()
+    assert (skipped["served_by"], skipped["audio_uri"]) == ("new/0", "later")
+    assert found.by_key(["k"], lambda uri: uri == "later")["k"]["run_id"] == "new"
+
+
+def test_a_sound_with_another_name_is_found_by_its_key_alone(done):
+    [one] = pairs(row(0))
+    found = done(row_of(one), contents=())
+    assert len(make_plan(pairs(row(0)), found, 8, lambda uri: True).skipped) == 0
+    assert found.by_key(["k"], lambda uri: True)["k"]["run_id"] == "old"
 
 
 cells = st.fixed_dictionaries(

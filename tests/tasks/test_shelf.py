@@ -39,3 +39,29 @@ def test_what_could_not_be_made_is_tried_anew():
     with pytest.raises(ZeroDivisionError):
         shelf.get("key", lambda: 1 // 0)
     assert shelf.get("key", lambda: "made") == "made"
+
+
+def test_what_fails_for_one_thing_fails_for_nobody_else_and_who_waited_for_it_tries_it_himself():
+    shelf, begun, go = Shelf(1, lambda one: 1), threading.Event(), threading.Event()
+
+    def fails():
+        begun.set()
+        assert go.wait(30)
+        raise KeyError("gone")
+
+    def failing():
+        with pytest.raises(KeyError):
+            shelf.get("bad", fails)
+
+    found = []
+    first = threading.Thread(target=failing)
+    first.start()
+    assert begun.wait(30)
+    second = threading.Thread(target=lambda: found.append(shelf.get("bad", lambda: "later")))
+    second.start()
+    go.set()
+    for n in range(50):
+        assert shelf.get(n, lambda n=n: n) == n
+    first.join(30)
+    second.join(30)
+    assert found == ["later"]
