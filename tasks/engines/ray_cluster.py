@@ -40,11 +40,12 @@ BOUNDED = {"RAY_NUM_REDIS_GET_RETRIES": "3", "RAY_py_gcs_connect_timeout_s": "15
 
 @dataclass
 class Cluster:
-    """What the workers of a run share: the settings they hand over, and when one was last heard of."""
+    """What the workers of a run share: the settings they hand over, and when one that may work was last heard of."""
 
     settings: dict[str, str] = field(default_factory=lambda: handed_over())
     heard: float = field(default_factory=time.monotonic)
     trouble: str = ""
+    accepted: bool = False  # some node has our code
 
     def check(self, needs: str) -> None:
         """Raises OutOfReach where no worker of the run has been heard of for long: there is no place for any."""

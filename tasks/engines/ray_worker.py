@@ -39,8 +39,8 @@ class RayWorker:
     def reserved(self, stopping: Callable[[], bool]) -> Iterator[bool]:
         """Wait some seconds for a place; that nobody else has its device is Ray's matter.
 
-        Raises OutOfReach where the cluster has had no place for any worker of the run for long, or the node's
-        Gramophone is another.
+        Raises OutOfReach where the cluster has had no place for any worker of the run for long, or no node that has our
+        Gramophone.
         """
         yield self.is_placed(stopping)
 
@@ -99,28 +99,50 @@ class RayWorker:
         try:
             while not stopping() and time.monotonic() < until:
                 if ray.wait([call], timeout=NEWS_SECONDS)[0]:
-                    self._node = _accepted(self._ask(call, ANSWER_SECONDS))
+                    self._node = _accepted(ray.get(call, timeout=ANSWER_SECONDS))
+                    self._cluster.accepted, self._cluster.heard = True, time.monotonic()
                     return True
+        except OutOfReach as error:
+            self._left_out(error)
         except RayError as error:
-            self.close()
             if "creation task" in str(error):
                 last = str(error).strip().splitlines()[-1]
-                raise OutOfReach(
-                    f"Gramophone does not start on the nodes of the Ray cluster ({last}): install there what is here."
-                ) from error
-            self._cluster.trouble = why(error)
+                self._left_out(
+                    OutOfReach(
+                        f"Gramophone does not start on a node of the Ray cluster ({last}): install there what is here."
+                    )
+                )
+            else:
+                self.close()
+                self._cluster.trouble = why(error)
         self._cluster.check(self._needs)
         return False
+
+    def _left_out(self, refused: OutOfReach) -> None:
+        """Shards go to the workers whose nodes are right, and this one looks for a place anew; where none is, it says
+        so at once."""
+        self.close()
+        self._cluster.trouble = str(refused)
+        if not self._cluster.accepted:
+            raise refused
 
 
 def _accepted(node: Node) -> Node:
     """Raises OutOfReach for a node whose Gramophone is not ours: the same pair would sound otherwise there."""
-    for what, theirs, ours in (("Gramophone", node.code, code_version()), ("torch", node.torch, version("torch"))):
+    for what, theirs, ours in (
+        ("Gramophone", node.code, code_version()),
+        ("torch", _base(node.torch), _base(version("torch"))),
+    ):
         if theirs != ours:
             raise OutOfReach(
                 f"{node.host} in the Ray cluster has {what} {theirs}, and here it is {ours}: install the same on both."
             )
     return node
+
+
+def _base(torch: str) -> str:
+    """The version without its build, for CPUs or a CUDA: a flow that only plans may have another."""
+    return torch.split("+")[0]
 
 
 def why(error: RayError) -> str:

@@ -194,9 +194,33 @@ def test_a_cluster_without_a_place_for_any_worker_is_said_so(cluster, tmp_path, 
     homeless.close()
 
 
-def test_a_node_with_another_gramophone_is_refused_in_words(bench, monkeypatch):
+def test_a_shard_goes_to_a_worker_whose_node_has_our_gramophone_where_another_is_refused(
+    cluster, tmp_path, store_root, monkeypatch
+):
     from tasks.engines import ray_worker as module
 
+    right, wrong = ray_worker(cluster, tmp_path), ray_worker(cluster, tmp_path)
+    accepted = module._accepted
+
+    def only_right(node):
+        if wrong._actor is not None and right._actor is None:
+            raise OutOfReach("another Gramophone")
+        return accepted(node)
+
+    bench = bench_of(store_root, right)
+    assert outcome(attempts_of(bench, Shard(0, pairs("a")))) == {"a": ("ok", None)}
+    right.close()
+    monkeypatch.setattr(module, "_accepted", only_right)
+    bench = replace(bench, workers=[right, wrong])
+    assert outcome(attempts_of(bench, Shard(1, pairs("b")))) == {"b": ("ok", None)}
+    right.close()
+    wrong.close()
+
+
+def test_where_no_node_has_our_gramophone_the_first_is_refused_in_words(cluster, tmp_path, store_root, monkeypatch):
+    from tasks.engines import ray_worker as module
+
+    bench = bench_of(store_root, ray_worker(replace(cluster, accepted=False), tmp_path))
     monkeypatch.setattr(module, "code_version", lambda: "0.0.9+12345678")
     with pytest.raises(OutOfReach, match=r"has Gramophone .*, and here it is 0.0.9\+12345678: install the same"):
         attempts_of(bench, Shard(0, pairs("a")))
