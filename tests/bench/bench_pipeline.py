@@ -5,7 +5,7 @@ not. The losses of what was written are a GPU's work, as the transfer is, and le
 compute them. The clock runs at 100 pairs a second for 16 cores, as many for each core of this machine, and then slower,
 until the cores keep up. Busy is the share of the time from the first batch's begin to the last one's end.
 
-    python -m tests.bench.bench_pipeline [--pairs 96] [--speeds ...] [--figures device]
+    python -m tests.bench.bench_pipeline [--pairs 96] [--shard-pairs 96] [--speeds ...] [--figures device]
 """
 
 import argparse
@@ -29,11 +29,13 @@ from tests.servers import make_bucket
 SPEED_OF_16_CORES, BUSY_TARGET = 100.0, 0.95
 
 
-def night(manifest: str, root: str, pairs: int, speed: float, figures: str, folder: Path) -> list[str]:
+def night(
+    manifest: str, root: str, pairs: int, shard_pairs: int, speed: float, figures: str, folder: Path
+) -> list[str]:
     """A row of the table: a shard of that many pairs on one worker."""
-    busy = folder / f"busy-{speed:g}"
+    busy = folder / f"busy-{shard_pairs}-{speed:g}"
     os.environ |= {device_stub.SPEED: str(speed), device_stub.BUSY: str(busy), device_stub.FIGURES: figures}
-    planned = prepare_nightly(Job(manifest=manifest, root=root, options=Options(shard_pairs=pairs, threads=1)))
+    planned = prepare_nightly(Job(manifest=manifest, root=root, options=Options(shard_pairs=shard_pairs, threads=1)))
     record(planned)
     bench = Bench(
         root=planned.root, run=planned.run, lookup=planned.lookup, finished=lambda shard, attempt: None,
@@ -54,6 +56,7 @@ def night(manifest: str, root: str, pairs: int, speed: float, figures: str, fold
     share = sum(end - begin for begin, end, _ in batches) / wall
     means = [figure(rows[name].mean()) for name in ("seconds_read", "seconds_write")]
     return [
+        str(shard_pairs),
         figure(speed),
         figure(pairs / wall),
         f"{share:.3f}",
@@ -73,9 +76,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=96)
     full = SPEED_OF_16_CORES / 16 * (os.cpu_count() or 1)
     parser.add_argument("--speeds", type=float, nargs="+", default=[full / 2**n for n in range(5)])
+    parser.add_argument("--shard-pairs", type=int, nargs="+", default=[96])
     parser.add_argument("--figures", choices=["device", "cpu"], default="device")
     given = parser.parse_args()
-    print(machine("torch", "s3fs", pairs=given.pairs, shard_pairs=given.pairs, losses_by=given.figures), flush=True)
+    print(machine("torch", "s3fs", pairs=given.pairs, losses_by=given.figures), flush=True)
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -84,25 +88,20 @@ def main() -> None:
             os.environ |= environment
             make_bucket("bench")
             bench_night.upload(manifest.parent, "s3://bench/clips")
-            for turn, speed in enumerate(given.speeds):
-                rows.append(
-                    night(
-                        "s3://bench/clips/manifest.parquet",
-                        f"s3://bench/root-{turn}",
-                        given.pairs,
-                        speed,
-                        given.figures,
-                        folder,
-                    )
-                )
+            for shard_pairs in given.shard_pairs:
+                for speed in given.speeds:
+                    root = f"s3://bench/root-{shard_pairs}-{speed:g}"
+                    asked = (given.pairs, shard_pairs, speed, given.figures)
+                    rows.append(night("s3://bench/clips/manifest.parquet", root, *asked, folder))
     header = [
+        "pairs of a shard",
         "device, pairs a second",
         "reached",
         "busy",
         "CPU s a pair",
         "read, s",
         "write, s",
-        "busy against its target",
+        "target",
     ]
     print(f"\n{markdown(header, rows)}")
 
