@@ -16,7 +16,7 @@ from tasks.records import schema
 from tasks.records.pair import SEED, plan_key_of_row
 from tasks.records.reasons import OutOfReach
 from tasks.results import ORDER, read_files
-from tasks.store import Store
+from tasks.store import Store, open_store
 from tasks.stored import read_table
 from tasks.withdrawn import Withdrawn
 
@@ -42,12 +42,11 @@ class Done:
     `alike` has those of contents that are asked for, with what planning compares; `every` the pair_key of each.
     """
 
-    def __init__(self, alike: pa.Table, every: pa.Table, store: Store) -> None:
+    def __init__(self, alike: pa.Table, every: pa.Table) -> None:
         by = [(name, "ascending") for name in ORDER]
         self._alike = alike.take(pc.sort_indices(alike.select(ORDER), sort_keys=by))
         every = every.take(pc.sort_indices(every, sort_keys=[("pair_key", "ascending"), *by]))
         self._keys, self._every = np.array(every["pair_key"].to_pylist(), "S64"), every
-        self._file = lru_cache(FILES_AT_HAND)(lambda uri: read_table(store, uri, COPIES))
 
     def serving(self, pairs: Pairs, audio_exists: Callable[[str], bool]) -> pa.Table:
         """What serves pairs with the same inputs and parameters, as far as planning knows them (schema.SKIPPED)."""
@@ -75,7 +74,7 @@ class Done:
 
     def _whole(self, named: dict[str, Any]) -> Served | None:
         try:
-            table = self._file(named[FILE])
+            table = _copies(named[FILE])
         except OutOfReach:  # compacted since, and removed: its pair is computed
             return None
         itself = (pc.field("run_id") == named["run_id"]) & (pc.field("manifest_row") == named["manifest_row"])
@@ -132,7 +131,13 @@ def read_done(store: Store, layout: Layout, withdrawn: Withdrawn, contents: pa.C
 
     nothing = _ok(WANTED.empty_table(), withdrawn).append_column(FILE, pa.array([], pa.string()).dictionary_encode())
     alike, every = zip((nothing, nothing.select(KEYED)), *read_files(store, layout, read), strict=True)
-    return Done(pa.concat_tables(alike), pa.concat_tables(every), store)
+    return Done(pa.concat_tables(alike), pa.concat_tables(every))
+
+
+@lru_cache(FILES_AT_HAND)
+def _copies(uri: str) -> pa.Table:
+    """Of a results file what is copied: whoever asks for one of its rows soon asks for others."""
+    return read_table(open_store(uri), uri, COPIES)
 
 
 def _ok(table: pa.Table, withdrawn: Withdrawn) -> pa.Table:

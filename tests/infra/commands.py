@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import click
@@ -27,9 +28,7 @@ def check(command):
 
             _click(cli, arguments)
         case ["ray", *arguments]:
-            from ray.scripts.scripts import cli
-
-            _click(cli, arguments)
+            _ray(*arguments)
         case ["prefect", *arguments]:
             from prefect.cli._app import _app
 
@@ -45,6 +44,20 @@ def check(command):
             pass  # of PostgreSQL's image and of busybox: not here to be asked
         case _:
             raise ValueError(f"who understands {shlex.join(command)}?")
+
+
+@cache
+def _ray(*arguments):
+    """In a process of its own: Ray keeps the authentication that was set when it was imported."""
+    code = (
+        "import sys; from ray.scripts.scripts import cli; from tests.infra.commands import _click; "
+        "_click(cli, sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ValueError(f"ray {shlex.join(arguments)}: {done.stderr.strip().splitlines()[-1]}")
 
 
 def _click(program, arguments):
