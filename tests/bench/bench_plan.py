@@ -4,6 +4,9 @@ The content of each row is its own; styles, parameters and lengths repeat. What 
 costs what it costs a folder; looks are told apart, for they go in parallel and a bucket's are slower. With `--done`
 once more under a root in which every pair is done: all are skipped.
 
+Measured so (two cores of an AMD EPYC): a million rows in 8.6 s and 926 MB, but for looks at a million names (136 s).
+A parameter text of its own in each row costs more: each is checked by itself, some 0.2 ms.
+
     python -m tests.bench.bench_plan [--rows 10000 100000 1000000] [--done]
 """
 
