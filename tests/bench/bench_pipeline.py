@@ -6,9 +6,10 @@ compute them. The clock runs at 100 pairs a second for 16 cores, as many for eac
 until the cores keep up. Busy is the share of the time from the first batch's begin to the last one's end; a device that
 is faster than what the cores sustain is kept busy for a while, but what it made waits to be written.
 
-Measured so (two cores of an AMD EPYC, 128 pairs in a shard): busy 0.935 at 12.5 pairs a second and 0.962 at 6.25, by 0.63
-CPU seconds a pair: the cores sustain 3.2 pairs a second, 25 on sixteen, and not 100. What bounds it next are the figures
-of what was written (by ear, true peak, pictures), not files or storage. In shards of eight nothing overlaps: 0.36.
+Measured so (two cores of an AMD EPYC, 128 pairs in a shard): busy 0.935 at 12.5 pairs a second and 0.962 at 6.25, by
+0.63 CPU seconds a pair: the cores sustain 3.2 pairs a second, 25 on sixteen, and not 100. What bounds it next are the
+figures of what was written (by ear, true peak, pictures), not files or storage. In shards of eight nothing overlaps:
+0.36 at 3 pairs a second.
 
     python -m tests.bench.bench_pipeline [--pairs 96] [--shard-pairs 96] [--speeds ...] [--figures device]
 """
