@@ -474,3 +474,19 @@ def test_what_lies_on_the_shelf_must_be_allowed_all_the_same(folder, pool):
     with pytest.raises(PairError, match=r"style: .* lies outside") as caught:
         inputs.load(one, only, pool, shelf=shelf)
     assert caught.value.reason is Reason.INPUT_FORBIDDEN
+
+
+def test_losses_that_a_device_cannot_compute_are_computed_by_the_cpu(folder, pool, monkeypatch):
+    from tasks.stylise import output
+    from tasks.stylise.track import Track
+
+    track = Track(inputs.load(pair(folder, 0), Roots.resolve([f"file://{folder}"]), pool))
+    mean, level = output._mean_losses, track.loaded.content.samples
+
+    def full(track, level, losses, device):
+        if device.type != "cpu":
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")
+        return mean(track, level, losses, device)
+
+    monkeypatch.setattr(output, "_mean_losses", full)
+    assert output.judged(track, level, torch.device("cuda")) == output.judged(track, level, CPU)

@@ -387,3 +387,12 @@ def test_columns_of_ones_own_may_have_any_name_and_any_type(place):
     [fault] = read(place(file_of(columns(**others))), max_cell_kb=2).all_faults()
     assert "x1b" in fault.column
     assert fault.sentence().isprintable()
+
+
+@pytest.mark.parametrize("text", ['{"seed": 4}', r'{"se\u0065d": 4}'])
+def test_a_seed_that_differs_from_its_column_is_a_fault_however_it_is_spelled(tmp_path, text):
+    rows = [GOOD | {"params": text, "seed": 3}, GOOD | {"pair_id": "other", "params": text, "seed": 4}]
+    (tmp_path / "m.parquet").write_bytes(file_of(pa.Table.from_pylist(rows, schema.MANIFEST)))
+    bad, good = read(f"file://{tmp_path}/m.parquet").pairs(Parameters())
+    assert "differs from the seed column, 3" in bad.error().message
+    assert not good.faults
