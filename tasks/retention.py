@@ -37,6 +37,9 @@ class Forgotten:
                 return
 
 
+NOTHING = Forgotten((), ())
+
+
 def forgotten(store: Store, layout: Layout, first: str, before: float) -> Forgotten:
     """All of the nights before the date `first`, but for runs that serve a pair of a later one, audio that a later row
     names, and runs that wrote anything since `before` (seconds since the epoch, by the store's clock).

@@ -46,7 +46,7 @@ def gc(older_than: str, keep_nights: int | None, dry_run: bool, yes: bool, as_js
         raise UsageError("nobody is asked here: say --yes to delete, or --dry-run to list.")
     from tasks.gc import orphans, removed
     from tasks.layout import Layout
-    from tasks.retention import forgotten
+    from tasks.retention import NOTHING, forgotten
     from tasks.roots import place
     from tasks.store import open_store, sweep
 
@@ -54,7 +54,7 @@ def gc(older_than: str, keep_nights: int | None, dry_run: bool, yes: bool, as_js
     store = open_store(root)
     layout, before = Layout(root), time.time() - age
     first = str(datetime.now(UTC).date() - timedelta(days=keep_nights)) if keep_nights else ""
-    old = forgotten(store, layout, first, before)
+    old = forgotten(store, layout, first, before) if first else NOTHING
     going = {one.uri for one in old.all}
     left = [one for one in orphans(store, layout, before) if one.uri not in going]
     found = [*old.all, *left]

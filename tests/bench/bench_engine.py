@@ -25,6 +25,7 @@ from tasks.records.parameters import Parameters
 from tasks.records.run import Options, RunRecord
 from tasks.worker import AnyWorker, Listener, Order, Worker
 from tests.bench.table import machine, markdown, spread
+from tests.orders import orders
 
 ENGINES = ("local", "ray")
 PAIRS, SILENT_SECONDS = 8, 10.0
@@ -32,12 +33,7 @@ PAIRS, SILENT_SECONDS = 8, 10.0
 
 def idle(connection: Any, stop: Any, device: str, threads: int) -> None:
     """A worker that has done all pairs at once; an order of one pair takes it some silent seconds."""
-    connection.send(("ready",))
-    while True:
-        try:
-            order = connection.recv()
-        except EOFError:
-            return
+    for order in orders(connection):
         if len(order.pairs) == 1:
             time.sleep(SILENT_SECONDS)
         for pair in order.pairs:

@@ -16,6 +16,7 @@ from tasks.layout import Layout
 from tasks.records import schema
 from tasks.records.pair import Attempt, Pair
 from tasks.store import open_store
+from tests.orders import orders
 
 EVALUATIONS, AUDIO_BYTES, PUTS = 100, 16_000, 8
 SPEED = "BENCH_PAIRS_A_SECOND"
@@ -29,19 +30,14 @@ def serve(connection: Any, stop: Any, device: str, threads: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     die_with_parent()
-    connection.send(("ready",))
     speed = float(os.environ.get(SPEED, "0"))
     with ThreadPoolExecutor(PUTS) as pool:
-        try:
-            while True:
-                order = connection.recv()
-                until = time.monotonic() + (len(order.pairs) / speed if speed else 0.0)
-                for attempt in pool.map(partial(done, order), order.pairs):
-                    connection.send(("attempt", attempt))
-                time.sleep(max(0.0, until - time.monotonic()))
-                connection.send(("done",))
-        except EOFError:
-            return
+        for order in orders(connection):
+            until = time.monotonic() + (len(order.pairs) / speed if speed else 0.0)
+            for attempt in pool.map(partial(done, order), order.pairs):
+                connection.send(("attempt", attempt))
+            time.sleep(max(0.0, until - time.monotonic()))
+            connection.send(("done",))
 
 
 def done(order: Any, pair: Pair) -> Attempt:

@@ -21,16 +21,12 @@ from tasks.results import read_results
 from tasks.shard import Bench, compute, run_shard
 from tasks.store import open_store
 from tasks.worker import Worker
+from tests.orders import orders
 
 
 def poisoned(connection, stop, device, threads):
     """A worker that takes a batch in hand and does to itself what the names of its pairs say."""
-    connection.send(("ready",))
-    while True:
-        try:
-            order = connection.recv()
-        except EOFError:
-            return
+    for order in orders(connection):
         rows = tuple(pair.manifest_row for pair in order.pairs)
         connection.send(("report", "batch", rows))
         for pair in order.pairs:

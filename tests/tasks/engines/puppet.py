@@ -7,16 +7,12 @@ from pathlib import Path
 
 from tasks import attempts
 from tasks.records.pair import Attempt
+from tests.orders import orders
 
 
 def puppet(folder, connection, stop, device, threads):
     folder = Path(folder)
-    connection.send(("ready",))
-    while True:
-        try:
-            order = connection.recv()
-        except EOFError:
-            return
+    for order in orders(connection):
         connection.send(("stopped",) if carried_out(folder, order, connection, stop) else ("done",))
 
 
