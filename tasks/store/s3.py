@@ -139,12 +139,11 @@ class S3Store(Store):
             return None
         try:
             found = self._ask("head_object", Bucket=bucket, Key=key)
-        except S3Fault as fault:
+        except S3Fault as told:
+            fault = self._refusal(bucket, key) if told.code in ("403", "400") else told
             if fault.code in ("404", "NoSuchKey"):
                 return None
-            if fault.code in ("403", "400"):
-                raise self._refusal(bucket, key) from fault
-            raise
+            raise fault from told
         return Stat(found["ContentLength"], _bare(found["ETag"]), found["LastModified"].timestamp())
 
     def _refusal(self, bucket: str, key: str) -> S3Fault:

@@ -80,6 +80,12 @@ def test_looking_and_listing_and_deleting_are_repeated(store, proxy, root, uri, 
         assert len(proxy.seen) <= 3  # a HEAD that is refused asks for the reason
 
 
+@pytest.mark.parametrize("fault", ON_THE_WAY, ids=str)
+def test_a_look_that_is_broken_once_at_what_is_not_there_finds_nothing(store, proxy, uri, fault):
+    proxy.script = first(fault)
+    assert store.stat(uri) is None
+
+
 @pytest.mark.parametrize("fault", [Fault.ERROR_503, Fault.RESET], ids=str)
 @pytest.mark.parametrize("operation", ["stat", "read", "list", "create", "replace", "delete"])
 def test_a_fault_that_stays_costs_six_requests_for_an_operation(store, proxy, root, uri, operation, fault):
