@@ -1,4 +1,4 @@
-"""One shard on a device at a time, on the whole machine."""
+"""One shard at a time on each seat of a device, on the whole machine: a seat for each worker that a run has on it."""
 
 import os
 import tempfile
@@ -10,11 +10,12 @@ from filelock import FileLock, Timeout
 
 
 @contextmanager
-def device_lock(device: str, stopping: Callable[[], bool]) -> Iterator[bool]:
-    """Wait for the device, and hold it; False where we stop before. The kernel frees the lock of a killed process."""
+def device_lock(device: str, stopping: Callable[[], bool], seat: int = 0) -> Iterator[bool]:
+    """Wait for a seat of the device, and hold it; False where we stop before. The kernel frees a killed process's."""
     folder = Path(tempfile.gettempdir()) / f"gramophone-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    lock = FileLock(folder / f"{device.replace(':', '-')}.lock")
+    name = device.replace(":", "-") + (f"-seat-{seat}" if seat else "")
+    lock = FileLock(folder / f"{name}.lock")
     locked = False
     while not locked and not stopping():
         try:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from tasks.device_lock import device_lock
 from tasks.done import Served
 from tasks.records.pair import Attempt, Pair
-from tasks.records.run import RunRecord
+from tasks.records.run import Options, RunRecord
 
 FOR_THE_FLOW = (signal.SIGINT, signal.SIGTERM)
 START_SECONDS = 120.0
@@ -94,8 +94,8 @@ Entry = Callable[[Connection, Any, str, int], None]
 class Worker:
     """The flow's handle of one worker process on this machine. Not for two threads at once."""
 
-    def __init__(self, device: str, threads: int, entry: Entry | None = None) -> None:
-        self.device, self.threads = device, threads
+    def __init__(self, device: str, threads: int, entry: Entry | None = None, seat: int = 0) -> None:
+        self.device, self.threads, self._seat = device, threads, seat
         self._entry = entry or serve
         self._process: Any = None
         self._stop: Any = None
@@ -105,8 +105,8 @@ class Worker:
         return self._process.pid if self._process is not None else None
 
     def reserved(self, stopping: Callable[[], bool]) -> AbstractContextManager[bool]:
-        """Hold the device against other runs on this machine."""
-        return device_lock(self.device, stopping)
+        """Hold its seat on the device against other runs on this machine."""
+        return device_lock(self.device, stopping, self._seat)
 
     def run(self, order: Order, listener: Listener, timeout_seconds: float) -> bool:
         """Carry out an order. True: done; False: stopped on request. Raises WorkerLost, or what the listener raises."""
@@ -275,6 +275,12 @@ def device_columns(device: Any) -> dict[str, Any]:
         "cuda": torch.version.cuda if gpu else None,
         "threads": None if gpu else torch.get_num_threads(),
     }
+
+
+def crowd(options: Options, device: str, cores: int) -> tuple[int, int]:
+    """How many workers a device of a machine with so many cores has, and how many threads each of them."""
+    many = options.workers_per_device or (1 if device == "cpu" else 2)
+    return many, options.threads or max(1, cores // many)
 
 
 def devices(wanted: str) -> Sequence[str]:

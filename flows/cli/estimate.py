@@ -1,5 +1,6 @@
 """`gramophone estimate`: what a night over a manifest would take."""
 
+import os
 from functools import partial
 from typing import Any
 
@@ -48,10 +49,10 @@ def estimate(
     from tasks.results import read_results
     from tasks.roots import Roots
     from tasks.submit import prepare_nightly
-    from tasks.worker import device_columns, devices
+    from tasks.worker import crowd, device_columns, devices
 
-    set_up(job.options.threads)
     found = devices(job.options.device)
+    set_up(crowd(job.options, found[0], os.cpu_count() or 1)[1])
     planned = prepare_nightly(job, tell=partial(click.echo, err=True))
     pairs = [pair for pair in planned.plan.pairs if not pair.faults and all(one.etag for one in pair.inputs)]
     opened = estimates.lengths(pairs, lambda uris: probed_uris(uris, Roots(planned.run.allowed), job.options), most)

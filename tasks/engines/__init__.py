@@ -1,10 +1,11 @@
 """Where the workers of a run live: on this machine, or on the nodes of a Ray cluster."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tasks.records.run import Options
-from tasks.worker import AnyWorker, Worker, devices
+from tasks.worker import AnyWorker, Worker, crowd, devices
 
 MAX_WORKERS = 1_024
 """Each has a thread of the flow for itself, made when it is first needed."""
@@ -12,12 +13,12 @@ MAX_WORKERS = 1_024
 
 @contextmanager
 def workers_for(options: Options) -> Iterator[list[AnyWorker]]:
-    """The workers of a run, one for each device; what they live in ends with this.
+    """The workers of a run, some for each device; what they live in ends with this.
 
     Raises OutOfReach, or UsageError, where there are none.
     """
     if options.engine == "local":
-        yield [Worker(device, options.threads) for device in devices(options.device)]
+        yield _here(options)
         return
     from tasks.engines.ray_cluster import joined, made
 
@@ -25,3 +26,12 @@ def workers_for(options: Options) -> Iterator[list[AnyWorker]]:
         from tasks.engines.ray_workers import workers_on  # imports Ray, which has been told how
 
         yield workers_on(cluster, options)[:MAX_WORKERS]
+
+
+def _here(options: Options) -> list[AnyWorker]:
+    """The last are taken first: one for each device before a second for any."""
+    found = []
+    for device in devices(options.device):
+        many, threads = crowd(options, device, os.cpu_count() or 1)
+        found += [(seat, Worker(device, threads, seat=seat)) for seat in range(many)]
+    return [worker for _, worker in sorted(found, key=lambda one: -one[0])]

@@ -26,12 +26,12 @@ class RayWorker:
     """The flow's handle of a worker that Ray places, and places anew once it is lost. Not for two threads at once."""
 
     def __init__(
-        self, cluster: Cluster, device: str, threads: int, gpus: int = 0, cpus: int = 0, entry: Entry | None = None
+        self, cluster: Cluster, device: str, threads: int, gpus: float = 0, cpus: int = 0, entry: Entry | None = None
     ) -> None:
         self._cluster, self._about = cluster, (device, threads, cluster.settings, entry)
         # Whatever is lost is tried again by the shard, which knows what is done: never by Ray.
         self._places = ray.remote(num_gpus=gpus, num_cpus=cpus, max_restarts=0, max_task_retries=0)(Host)
-        self._needs = f"{gpus} GPU" if gpus else f"{cpus} CPU"
+        self._needs = f"{gpus:g} GPU" if gpus else f"{cpus} CPU"
         self._actor: Any = None
         self._node: Node | None = None
 

@@ -1,4 +1,4 @@
-"""The workers that a Ray cluster has room for: one for each GPU, else one for each so many cores of each node."""
+"""The workers that a Ray cluster has room for: some for each GPU, else one for each so many cores of each node."""
 
 import ray
 
@@ -6,11 +6,11 @@ from tasks.engines.ray_cluster import Cluster
 from tasks.engines.ray_worker import RayWorker
 from tasks.records.reasons import OutOfReach, UsageError
 from tasks.records.run import Options
-from tasks.worker import AnyWorker
+from tasks.worker import AnyWorker, crowd
 
 
 def workers_on(cluster: Cluster, options: Options) -> list[AnyWorker]:
-    """A worker for each device of the nodes that are there now. Raises OutOfReach, UsageError.
+    """The workers of the devices of all nodes that are there now. Raises OutOfReach, UsageError.
 
     The first has its place by then: where our code does not start, no run is recorded.
     """
@@ -20,7 +20,7 @@ def workers_on(cluster: Cluster, options: Options) -> list[AnyWorker]:
     return list(workers)
 
 
-def _devices(options: Options) -> list[tuple[str, int, int, int]]:
+def _devices(options: Options) -> list[tuple[str, int, float, int]]:
     """(device, threads, GPUs, CPUs) of each worker."""
     if ":" in options.device:
         raise UsageError(f"device {options.device} names one of this machine; with engine ray use auto, cpu or cuda.")
@@ -28,11 +28,12 @@ def _devices(options: Options) -> list[tuple[str, int, int, int]]:
     gpus = sum(int(node.get("GPU", 0)) for node in nodes)
     cores = [int(node.get("CPU", 0)) for node in nodes]
     if options.device != "cpu" and gpus:
-        return [("cuda:0", options.threads, 1, 0)] * gpus  # each sees one, its own
+        many, _ = crowd(options, "cuda:0", 1)
+        return [("cuda:0", options.threads, 1 / many, 0)] * gpus * many  # each sees one, its own
     if options.device == "cuda":
         raise OutOfReach(f"no node of the Ray cluster has a GPU ({len(nodes)} nodes); use --device auto or cpu.")
-    each = [options.threads or count for count in cores]
-    found = [size for count, size in zip(cores, each, strict=True) if size for _ in range(count // size)]
+    each = [(count, crowd(options, "cpu", count)[1]) for count in cores]
+    found = [size for count, size in each for _ in range(count // size)]
     if not found:
         has = ", ".join(map(str, cores)) or "no nodes"
         raise OutOfReach(

@@ -20,7 +20,14 @@ class Options(Form):
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto (every GPU, else the CPU), cpu, cuda or cuda:N"
     )
-    threads: int = Field(0, ge=0, le=256, description="threads of torch on a CPU; 0 means one for each core")
+    threads: int = Field(0, ge=0, le=256, description="threads of a worker on a CPU; 0 means its share of the cores")
+    workers_per_device: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="worker processes of a device, of which one reads and writes while another computes; "
+        "0 means 2 on a GPU and 1 on a CPU",
+    )
     batch_mb: int = Field(
         0,
         ge=0,

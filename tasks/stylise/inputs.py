@@ -263,8 +263,13 @@ def content_of(clip: Clip) -> Content:
 def at_working_level(samples: torch.Tensor, sample_rate: int) -> tuple[torch.Tensor, float]:
     """Mono samples at working level (their own where they are too quiet for a loudness), and what theirs was, LUFS."""
     lufs = quality.loudness_lufs(samples, sample_rate)
+    return brought_to_working_level(samples, lufs, sample_rate), lufs
+
+
+def brought_to_working_level(samples: torch.Tensor, lufs: float, sample_rate: int) -> torch.Tensor:
+    """The same where their loudness is known."""
     gain = quality.ratio(WORKING_LUFS - lufs) if math.isfinite(lufs) else 1.0
-    return samples * (gain * REFERENCE_RATE / sample_rate), lufs
+    return samples * (gain * REFERENCE_RATE / sample_rate)
 
 
 def told_of(where: str, work: Callable[[], T]) -> T:

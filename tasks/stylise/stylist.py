@@ -194,7 +194,9 @@ class Stylist:
         if self.run.options.batch_mb:
             return float(self.run.options.batch_mb)
         if self.device.type == "cuda":
-            return torch.cuda.mem_get_info(self.device)[0] / 2e6
+            # What this process holds for later is its own; the half that is left is for the device's other worker.
+            held = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+            return (torch.cuda.mem_get_info(self.device)[0] + held) / 2e6
         return CPU_BATCH_MB
 
     def _check_stop(self) -> None:

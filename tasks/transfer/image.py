@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from tasks.transfer.segments import excerpt
-from tasks.transfer.spectrogram import frames_of, hann, overlap_add, stft
+from tasks.transfer.spectrogram import frames_of, hann, overlap_add, product, stft
 
 BOUND = 2.0
 """Most that the channels may have beside their mean, over what a sound in one channel alone has; of amplitude."""
@@ -52,19 +52,14 @@ def _beside(mono: Tensor, channels: Tensor, n_fft: int, hop: int) -> Tensor:
     frames = frames_of(channels.shape[-1], hop)
     spectra, result = (stft(x, n_fft, hop, frames) for x in (channels, mono))
     mean = spectra.mean(0)
-    ratio = _product(spectra - mean, mean.conj() / (_power(mean) + EPS * _power(spectra).mean(0)).clamp_min(1e-30))
+    ratio = product(spectra - mean, mean.conj() / (_power(mean) + EPS * _power(spectra).mean(0)).clamp_min(1e-30))
     most = max(BOUND**2 * (len(channels) - 1), 1e-30)
     ratio *= (most / _power(ratio).mean(0).clamp_min(most)).sqrt()
-    return _inverse(_product(ratio, result), n_fft, hop)
+    return _inverse(product(ratio, result), n_fft, hop)
 
 
 def _power(spectra: Tensor) -> Tensor:
     return spectra.real.square() + spectra.imag.square()
-
-
-def _product(a: Tensor, b: Tensor) -> Tensor:
-    """a * b; torch's own product of complex numbers rounds otherwise for another number of threads."""
-    return torch.complex(a.real * b.real - a.imag * b.imag, a.real * b.imag + a.imag * b.real)
 
 
 def _inverse(spectra: Tensor, n_fft: int, hop: int) -> Tensor:

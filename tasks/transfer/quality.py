@@ -6,6 +6,7 @@ Of any length: block by block.
 import math
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 import torchaudio
@@ -13,14 +14,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from tasks.transfer.segments import excerpt
-from tasks.transfer.spectrogram import frames_of, hann
+from tasks.transfer.spectrogram import frames_of, hann, product
 
 SILENT = 1e-3  # of full scale, -60 dB
 N_FFT, RATE = 2048, 22_050  # 93 ms; at other rates the power of two that lasts about as long
 MELS = 64
 BLOCK_FRAMES = 1024
 BLOCK_SAMPLES = 1 << 16
-GATING_BLOCKS = 32  # of the loudness, 100 ms apart
+FILTERED_STEPS, FILTERED_PARTS = 32, 2  # the loudness is filtered in parts of so many steps of 100 ms; so many at once
 SNIPPETS = 64
 HEADROOM = 0.25
 FLOOR_LUFS = -70.0  # the absolute gate of ITU-R BS.1770
@@ -46,24 +47,35 @@ def _lufs(power: Tensor) -> Tensor:
 def _gating_blocks(signal: Tensor, sample_rate: int) -> Tensor:
     """Mean square of the K-weighted signal in 400 ms from every 100 ms on, (blocks,), float64.
 
-    Differs from torchaudio's loudness in its memory alone: that one filters the whole at once, in nine times its size.
-    The tenth of a second in front of each part fills the filters, which forget what came before to 1e-9 in it.
+    The filters go by FFT, a few seconds at a time: half of what recursive ones take on a CPU, and a GPU's work as well.
+    The tenth of a second in front of each part fills them.
     """
     size = round(0.4 * sample_rate)
     step = round(size / 4)
-    blocks = (len(signal) - size) // step + 1
-    low, high = torch.aminmax(signal)
-    # Those filters clip what they boost beyond full scale, so they are shown a quieter signal.
-    quieter = min(1.0, HEADROOM / max(HEADROOM, float(high), -float(low)))
-    found = []
-    for first in range(0, blocks, GATING_BLOCKS):
-        begin, end = first * step, (min(first + GATING_BLOCKS, blocks) - 1) * step + size
-        part = signal[max(0, begin - step) : end].cpu() * quieter
-        part = torchaudio.functional.treble_biquad(part, sample_rate, 4.0, 1500.0, math.sqrt(0.5))
-        part = torchaudio.functional.highpass_biquad(part, sample_rate, 38.0, 0.5)[begin - end :]
-        energy = torch.nn.functional.pad(part.double().square().cumsum(0), (1, 0))
-        found.append(energy[size::step] - energy[:-size:step])
-    return torch.cat(found) / (size * quieter**2)
+    blocks, n = (len(signal) - size) // step + 1, 1 << (FILTERED_STEPS * step - 1).bit_length()
+    at_once, response = n // step - 6, _k_weighting(sample_rate, step, n).to(signal.device)
+    length, hop, found = at_once * step + size, at_once * step, []
+    for begin in range(0, blocks * step, FILTERED_PARTS * hop):
+        parts = min(FILTERED_PARTS, -(-(blocks * step - begin) // hop))
+        part = excerpt(signal, begin - step, begin - step + (parts - 1) * hop + length).unfold(0, length, hop)
+        weighted = torch.fft.irfft(product(torch.fft.rfft(part, n), response), n)[:, step:length]
+        energy = pad(weighted.double().square().cumsum(1), (1, 0))
+        found.append((energy[:, size::step] - energy[:, :-size:step]).flatten())
+    return torch.cat(found)[:blocks] / size
+
+
+@lru_cache(maxsize=4)
+def _k_weighting(sample_rate: int, taps: int, n: int) -> Tensor:
+    """Frequency response of the two filters of BS.1770, for an FFT of n samples: `taps` of what a click becomes.
+
+    A tenth of a second: after it they have forgotten a click to 1e-9 of it.
+    """
+    click = torch.zeros(taps, dtype=torch.float64)
+    click[0] = HEADROOM  # the filters clip at full scale what they boost
+    click = torchaudio.functional.treble_biquad(click, sample_rate, 4.0, 1500.0, math.sqrt(0.5))
+    click = torchaudio.functional.highpass_biquad(click, sample_rate, 38.0, 0.5) / HEADROOM
+    response: Tensor = torch.fft.rfft(click, n).to(torch.complex64)
+    return response
 
 
 def ratio(db: float) -> float:
@@ -71,10 +83,15 @@ def ratio(db: float) -> float:
     return float(10.0 ** (db / 20.0))
 
 
+def decibels(peaks: Tensor) -> float:
+    """The largest of some peaks, dB of full scale; -inf for silence."""
+    peak = float(peaks.max())
+    return 20 * math.log10(peak) if peak > 0 else -math.inf
+
+
 def true_peak_dbtp(signal: Tensor) -> float:
     """Peak of the signal between its samples too, dBTP. Shape: (..., samples): the largest of all channels."""
-    peak = float(true_peaks(signal.reshape(-1, signal.shape[-1]), BLOCK_SAMPLES).max())
-    return 20 * math.log10(peak) if peak > 0 else -math.inf
+    return decibels(true_peaks(signal.reshape(-1, signal.shape[-1]), BLOCK_SAMPLES))
 
 
 def true_peaks(signal: Tensor, step: int) -> Tensor:
@@ -86,7 +103,7 @@ def true_peaks(signal: Tensor, step: int) -> Tensor:
     for start in range(0, signal.shape[-1], BLOCK_SAMPLES):
         stop = min(start + BLOCK_SAMPLES, signal.shape[-1])
         before = min(start, reach)
-        block = signal[:, start - before : stop + reach].cpu()
+        block = signal[:, start - before : stop + reach]
         over = torchaudio.functional.resample(block, 1, 4, lowpass_filter_width=24)
         inside = over[:, 4 * before : 4 * (before + stop - start)].abs().amax(0).reshape(-1, 4).amax(1)
         peaks = torch.maximum(inside, block[:, before : before + stop - start].abs().amax(0))
@@ -97,32 +114,47 @@ def true_peaks(signal: Tensor, step: int) -> Tensor:
 def silence_share(signal: Tensor, sample_rate: int) -> float:
     """Share of 50 ms blocks whose peak is below -60 dB of full scale, 0 to 1."""
     block = max(1, sample_rate // 20)
-    padded = torch.nn.functional.pad(signal, (0, -len(signal) % block))
+    padded = pad(signal, (0, -len(signal) % block))
     return float((padded.reshape(-1, block).abs().amax(-1) < SILENT).float().mean())
 
 
 # --- what is heard --------------------------------------------------------------------------------
 
 
-def chroma_similarity(signal: Tensor, content: Tensor, sample_rate: int) -> float:
+class Heard(NamedTuple):
+    """One signal as the figures below compare it, frame by frame."""
+
+    chroma: Tensor  # (frames, 12): power by pitch class, compressed by a square root
+    log_mel: Tensor  # (frames, MELS): log-magnitude by mel band
+
+
+def heard(signal: Tensor, sample_rate: int) -> Heard:
+    """Shape: (samples,). One spectrogram serves all figures."""
+    classes, bank = _pitch_classes(sample_rate).to(signal), _mel_bank(sample_rate).to(signal)
+    blocks = [((block @ classes).sqrt(), torch.log1p((block @ bank).sqrt())) for block in _power(signal, sample_rate)]
+    chroma, log_mel = (torch.cat(found) for found in zip(*blocks, strict=True))
+    return Heard(chroma, log_mel)
+
+
+def chroma_similarity(signal: Heard, content: Heard) -> float:
     """Mean correlation of the chroma of both, frame by frame, weighted by the content's power; -1 to 1."""
-    a, b = _chroma(signal, sample_rate), _chroma(content, sample_rate)
+    a, b = signal.chroma, content.chroma
     weight = b.sum(-1)
     a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
     cosine = (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1)).clamp_min(1e-12)
     return float((cosine * weight).sum() / weight.sum().clamp_min(1e-12))
 
 
-def onset_correlation(signal: Tensor, content: Tensor, sample_rate: int) -> float:
+def onset_correlation(signal: Heard, content: Heard) -> float:
     """Correlation of the onset strength (rising log-mel energy) of both, -1 to 1."""
-    a, b = (torch.relu(_log_mel(s, sample_rate).diff(dim=0)).mean(-1) for s in (signal, content))
+    a, b = (torch.relu(each.log_mel.diff(dim=0)).mean(-1) for each in (signal, content))
     a, b = a - a.mean(), b - b.mean()
     return float((a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-12))
 
 
-def timbre_distance(signal: Tensor, style: Tensor, sample_rate: int) -> float:
+def timbre_distance(signal: Heard, style: Heard) -> float:
     """Distance of mean and deviation of the log-mel spectrum, root mean square over bands, in nepers of magnitude."""
-    a, b = (_log_mel(s, sample_rate) for s in (signal, style))
+    a, b = signal.log_mel, style.log_mel
     moments = torch.cat([a.mean(0) - b.mean(0), a.std(0, correction=0) - b.std(0, correction=0)])
     return float(moments.pow(2).mean().sqrt())
 
@@ -183,24 +215,12 @@ def _power(signal: Tensor, sample_rate: int) -> Iterator[Tensor]:
         yield scale * torch.fft.rfft(windowed).abs().pow(2)
 
 
-def _log_mel(signal: Tensor, sample_rate: int) -> Tensor:
-    """Log-magnitude by mel band, (frames, MELS)."""
-    bank = _mel_bank(sample_rate).to(signal)
-    return torch.cat([torch.log1p((block @ bank).sqrt()) for block in _power(signal, sample_rate)])
-
-
 @lru_cache(maxsize=4)
 def _mel_bank(sample_rate: int) -> Tensor:
     """Triangular mel filters, (bins, bands)."""
     bins = _n_fft(sample_rate) // 2 + 1
     mels: Tensor = torchaudio.functional.melscale_fbanks(bins, 40.0, sample_rate / 2, MELS, sample_rate)
     return mels
-
-
-def _chroma(signal: Tensor, sample_rate: int) -> Tensor:
-    """Power by pitch class, (frames, 12), compressed by a square root."""
-    classes = _pitch_classes(sample_rate).to(signal)
-    return torch.cat([(block @ classes).sqrt() for block in _power(signal, sample_rate)])
 
 
 @lru_cache(maxsize=4)

@@ -53,6 +53,11 @@ def _windowed(signal: Tensor, n_fft: int, hop: int, frames: int) -> Tensor:
     return frame * hann(n_fft, signal.dtype, signal.device)
 
 
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """a * b; torch's own product of complex numbers rounds otherwise for another number of threads."""
+    return torch.complex(a.real * b.real - a.imag * b.imag, a.real * b.imag + a.imag * b.real)
+
+
 def overlap_add(frame: Tensor, hop: int) -> Tensor:
     """Sum of frames, each `hop` samples after the one before. Shape: (batch, frames, n_fft) -> (batch, samples)."""
     frames, n_fft = frame.shape[-2:]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from tasks.transfer import quality
 from tasks.transfer.judge import relative_losses
-from tasks.transfer.quality import chroma_similarity, onset_correlation
 from tests.bench import kept, music, published, sides
 
 FRESH_SEED = 1_000_003
@@ -66,10 +66,9 @@ class Judge:
 
 def heard(pair: music.Excerpts, audio: Tensor) -> Heard:
     """The part of a judgement that costs little."""
+    ours, theirs = (quality.heard(sound, music.SAMPLE_RATE) for sound in (audio, pair.content))
     return Heard(
-        _style(pair, audio, 11),
-        chroma_similarity(audio, pair.content, music.SAMPLE_RATE),
-        onset_correlation(audio, pair.content, music.SAMPLE_RATE),
+        _style(pair, audio, 11), quality.chroma_similarity(ours, theirs), quality.onset_correlation(ours, theirs)
     )
 
 

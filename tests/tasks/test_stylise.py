@@ -476,17 +476,23 @@ def test_what_lies_on_the_shelf_must_be_allowed_all_the_same(folder, pool):
     assert caught.value.reason is Reason.INPUT_FORBIDDEN
 
 
-def test_losses_that_a_device_cannot_compute_are_computed_by_the_cpu(folder, pool, monkeypatch):
-    from tasks.stylise import output
-    from tasks.stylise.track import Track
+@pytest.mark.parametrize("work", ["levelled", "measured"])
+def test_what_a_device_cannot_compute_of_a_result_is_computed_by_the_cpu(folder, pool, monkeypatch, work):
+    from tasks.stylise import output, track
 
-    track = Track(inputs.load(pair(folder, 0), Roots.resolve([f"file://{folder}"]), pool))
-    mean, level = output._mean_losses, track.loaded.content.samples
+    whole = track.Track(inputs.load(pair(folder, 0), Roots.resolve([f"file://{folder}"]), pool))
+    outcome = track.untouched(whole.pieces[0])
+    expected, real = output.write(whole, outcome, "run"), getattr(output, work)
 
-    def full(track, level, losses, device):
-        if device.type != "cpu":
+    def full(*given):
+        if given[-1].type != "cpu":
             raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")
-        return mean(track, level, losses, device)
+        return real(*given)
 
-    monkeypatch.setattr(output, "_mean_losses", full)
-    assert output.judged(track, level, torch.device("cuda")) == output.judged(track, level, CPU)
+    other = "measured" if work == "levelled" else "levelled"
+    there = getattr(output, other)
+    monkeypatch.setattr(output, work, full)
+    monkeypatch.setattr(output, other, lambda *given: there(*given[:-1], CPU))
+    found = output.write(whole, outcome, "run", torch.device("cuda"))
+    assert found.data == expected.data
+    assert found.values["style_loss"] == expected.values["style_loss"]

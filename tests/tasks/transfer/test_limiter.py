@@ -4,11 +4,16 @@ from hypothesis import given
 from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
-from tasks.transfer.limiter import REACH_SECONDS, STEP, limit
+from tasks.transfer import limiter
+from tasks.transfer.limiter import REACH_SECONDS, STEP
 from tasks.transfer.quality import true_peak_dbtp, true_peaks
 from tests.tasks.transfer.sounds import clip
 
 RATE = 22_050
+
+
+def limit(signal, peak_dbtp, rate):
+    return limiter.limit(signal, true_peaks(signal, STEP), peak_dbtp, rate)
 
 
 def bumps(at, seconds=1.0, level=0.1, height=1.0):

@@ -16,6 +16,10 @@ def tone(hz, seconds=2.0, level=1.0, rate=RATE, phase=0.0):
     return (level * torch.sin(turn + phase)).float()
 
 
+def by_ear(figure, signal, other, rate):
+    return figure(quality.heard(signal, rate), quality.heard(other, rate))
+
+
 def test_a_full_scale_tone_at_997_hz_has_the_loudness_of_the_standard():
     # BS.1770: a 0 dBFS sine at 997 Hz reads -3.01 LKFS in one channel; the filters' rounding is within a tenth.
     assert abs(quality.loudness_lufs(tone(997), RATE) + 3.01) < 0.1
@@ -37,12 +41,10 @@ def test_the_loudness_of_a_long_signal_is_that_of_torchaudio_at_once(rate):
 
 def test_the_filters_of_the_loudness_see_a_few_seconds_at_a_time(monkeypatch):
     seen = []
-    real = torchaudio.functional.treble_biquad
-    monkeypatch.setattr(
-        torchaudio.functional, "treble_biquad", lambda part, *given: seen.append(len(part)) or real(part, *given)
-    )
-    quality.loudness_lufs(tone(997, 30.0), RATE)
-    assert max(seen) < 5 * RATE
+    real = torch.fft.rfft
+    monkeypatch.setattr(torch.fft, "rfft", lambda part, *n: seen.append(part.numel()) or real(part, *n))
+    quality.loudness_lufs(tone(997, 60.0), RATE)
+    assert max(seen) < 15 * RATE
 
 
 def test_silence_has_no_loudness_and_a_short_clip_has_one():
@@ -70,22 +72,22 @@ def test_a_snippet_of_the_style_is_found_and_something_else_is_not():
 
 
 def test_chroma_is_alike_for_the_same_notes_and_unlike_for_others():
-    same = quality.chroma_similarity(tone(440) + tone(660), tone(880) + tone(660), RATE)
-    other = quality.chroma_similarity(tone(440), tone(622.25), RATE)
+    same = by_ear(quality.chroma_similarity, tone(440) + tone(660), tone(880) + tone(660), RATE)
+    other = by_ear(quality.chroma_similarity, tone(440), tone(622.25), RATE)
     assert same > 0.5
     assert other < 0.3
 
 
 def test_onsets_are_alike_for_the_same_rhythm():
     drums = clip("drums", 3.0, RATE)
-    assert quality.onset_correlation(0.3 * drums, drums, RATE) > 0.9
-    assert quality.onset_correlation(drums.roll(RATE // 5), drums, RATE) < 0.5
+    assert by_ear(quality.onset_correlation, 0.3 * drums, drums, RATE) > 0.9
+    assert by_ear(quality.onset_correlation, drums.roll(RATE // 5), drums, RATE) < 0.5
 
 
 def test_timbre_is_equal_to_itself_and_far_from_another():
     drums, bells = clip("drums", 2.0, RATE), clip("bells", 2.0, RATE)
-    assert quality.timbre_distance(drums, drums, RATE) == 0
-    assert quality.timbre_distance(bells, drums, RATE) > 0.1
+    assert by_ear(quality.timbre_distance, drums, drums, RATE) == 0
+    assert by_ear(quality.timbre_distance, bells, drums, RATE) > 0.1
 
 
 # --- long signals and other rates -------------------------------------------------------------------
@@ -96,9 +98,11 @@ def test_timbre_is_equal_to_itself_and_far_from_another():
 def test_a_figure_is_the_same_in_blocks_and_at_once(figure, frames, monkeypatch):
     signal, other = clip("pluck", 3.0, RATE), clip("drums", 2.0, RATE)[: round(1.9 * RATE)]
     other = torch.nn.functional.pad(other, (0, len(signal) - len(other)))
-    at_once = figure(signal, other, RATE)
+    at_once = by_ear(figure, signal, other, RATE)
     monkeypatch.setattr(quality, "BLOCK_FRAMES", frames)
-    assert figure(signal, other, RATE) == pytest.approx(at_once, abs=1e-6)  # a product of another number of rows
+    assert by_ear(figure, signal, other, RATE) == pytest.approx(
+        at_once, abs=1e-6
+    )  # a product of another number of rows
 
 
 @pytest.mark.parametrize("samples", [100, 4096, 44_099])
@@ -156,8 +160,8 @@ def test_a_long_signal_is_sampled_from_its_beginning_to_its_end():
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000, 192_000])
 def test_chroma_tells_the_same_notes_at_every_rate(rate):
     chord, octave, other = (sum(tone(hz, rate=rate) for hz in hertz) for hertz in ((440, 660), (880, 660), (466, 622)))
-    assert quality.chroma_similarity(chord, octave, rate) > 0.5
-    assert quality.chroma_similarity(chord, other, rate) < 0.3
+    assert by_ear(quality.chroma_similarity, chord, octave, rate) > 0.5
+    assert by_ear(quality.chroma_similarity, chord, other, rate) < 0.3
 
 
 @pytest.mark.parametrize("rate", [44_100, 48_000])
@@ -166,6 +170,6 @@ def test_figures_do_not_depend_on_the_rate(rate):
     finer = [torch.from_numpy(soxr.resample(sound.numpy(), RATE, rate)) for sound in fine]
     # Hops of 21 to 23 ms do not meet the same instants, and the finest bands lie where the lower rate has nothing.
     for figure, tolerance in ((quality.chroma_similarity, 0.1), (quality.onset_correlation, 0.1)):
-        assert figure(*finer, rate) == pytest.approx(figure(*fine, RATE), abs=tolerance)
-    mean, finer_mean = (quality._log_mel(s, r).mean() for s, r in ((fine[0], RATE), (finer[0], rate)))
+        assert by_ear(figure, *finer, rate) == pytest.approx(by_ear(figure, *fine, RATE), abs=tolerance)
+    mean, finer_mean = (quality.heard(s, r).log_mel.mean() for s, r in ((fine[0], RATE), (finer[0], rate)))
     assert 0.5 < finer_mean / mean < 1.1  # fewer of its bands hold something; their scale is the same
