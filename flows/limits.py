@@ -1,10 +1,10 @@
-"""When a run should give up: too many failed pairs, or storage that fails for good."""
+"""When a run should give up: too many failed pairs, storage that fails for good, or nobody to work."""
 
 import threading
 
 from flows.session import Session
 from tasks.records.pair import Attempt
-from tasks.records.reasons import Reason
+from tasks.records.reasons import NoWorkers, Reason
 from tasks.records.run import RunRecord, Stop
 
 STORAGE_FAULTS_IN_A_ROW = 3
@@ -44,8 +44,11 @@ class Limits:
 
     def shard_failed(self, error: Exception) -> None:
         with self._lock:
-            self._of_shards += 1
-            self._look_at_storage()
+            if isinstance(error, NoWorkers):
+                self._session.ask_to_stop(Stop.NO_WORKERS)
+            else:
+                self._of_shards += 1
+                self._look_at_storage()
         self._session.on_fault(error)
 
     def _look_at_storage(self) -> None:

@@ -21,12 +21,14 @@ EXIT_CODES: dict[Stop, ExitCode] = {
     Stop.PREEMPTED: 130,
     Stop.MAX_FAILURES: 3,
     Stop.STORAGE: 4,
+    Stop.NO_WORKERS: 4,
 }
 STOPPED = {
     Stop.CANCELLED: "interrupted",
     Stop.PREEMPTED: "ended by SIGTERM",
     Stop.MAX_FAILURES: "stopped: more pairs failed than --max-failures allows",
     Stop.STORAGE: "stopped: storage failed for good",
+    Stop.NO_WORKERS: "stopped: there was no worker any more",
     Stop.UNTIL: "stopped at the time of --until",
 }
 

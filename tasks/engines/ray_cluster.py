@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.records.reasons import OutOfReach, UsageError
+from tasks.records.reasons import NoWorkers, OutOfReach, UsageError
 from tasks.records.run import Connection
 
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
@@ -35,7 +35,12 @@ QUIET = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what raylets say of lost workers would else go to stdout, beside our JSON
 }
 ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}  # the first also on Linux
-BOUNDED = {"RAY_NUM_REDIS_GET_RETRIES": "3", "RAY_py_gcs_connect_timeout_s": "15"}
+BOUNDED = {
+    "RAY_NUM_REDIS_GET_RETRIES": "3",
+    "RAY_py_gcs_connect_timeout_s": "15",
+    # Else Ray ends our process a minute after its head is gone: we have a verdict to write.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "3600",
+}
 
 
 @dataclass
@@ -44,14 +49,24 @@ class Cluster:
 
     settings: dict[str, str] = field(default_factory=lambda: handed_over())
     heard: float = field(default_factory=time.monotonic)
+    head: str = ""  # where it answers, host:port
     trouble: str = ""
     accepted: bool = False  # some node has our code
 
+    def answers(self) -> bool:
+        """Whether its head does. Where it does not, nothing may be asked of Ray, which waits for it without end."""
+        try:
+            _connected(self.head).close()
+        except OSError as error:
+            self.trouble = f"its head at {self.head} does not answer: {error}"
+            return False
+        return True
+
     def check(self, needs: str) -> None:
-        """Raises OutOfReach where no worker of the run has been heard of for long: there is no place for any."""
+        """Raises NoWorkers where no worker of the run has been heard of for long: there is no place for any."""
         if time.monotonic() - self.heard > PLACE_SECONDS:
             last = f" (the last trouble: {self.trouble})" if self.trouble else ""
-            raise OutOfReach(
+            raise NoWorkers(
                 f"the Ray cluster has had no place with {needs} for {PLACE_SECONDS:g} s{last}; `ray status` tells what "
                 "it has and who holds it."
             )
@@ -74,7 +89,7 @@ def made() -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="gramophone-ray-", dir="/tmp"))
     try:
         _init(ray, address="local", _node_ip_address="127.0.0.1", include_dashboard=False, _temp_dir=str(folder / "r"))
-        yield Cluster()
+        yield Cluster(head=ray.get_runtime_context().gcs_address)
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
@@ -94,11 +109,14 @@ def joined(address: str) -> Iterator[Cluster]:
             _init(ray, address=address)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise OutOfReach(_why_not(address, error)) from error
+    head = address if ":" in address else ray.get_runtime_context().gcs_address
+    cluster = Cluster(head=head.removeprefix("ray://"))
     try:
-        yield Cluster()
+        yield cluster
     finally:
-        with suppress(Exception):  # it may be gone
-            ray.shutdown()
+        if cluster.answers():
+            with suppress(Exception):
+                ray.shutdown()
 
 
 def imported() -> Any:
@@ -142,14 +160,18 @@ def _unheard() -> Iterator[None]:
 
 
 def _answers(address: str) -> None:
-    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
+        _connected(address.removeprefix("ray://")).close()
     except OSError as error:
         raise OutOfReach(
             f"no Ray cluster answers at {address} ({error}); start it with `ray start --head`, or leave "
             "--ray-address out to use one that is made for the run."
         ) from error
+
+
+def _connected(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS)
 
 
 def _why_not(address: str, error: BaseException) -> str:

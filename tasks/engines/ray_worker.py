@@ -39,8 +39,8 @@ class RayWorker:
     def reserved(self, stopping: Callable[[], bool]) -> Iterator[bool]:
         """Wait some seconds for a place; that nobody else has its device is Ray's matter.
 
-        Raises OutOfReach where the cluster has had no place for any worker of the run for long, or no node that has our
-        Gramophone.
+        Raises NoWorkers where the cluster has had no place for any worker of the run for long, OutOfReach where no node
+        has our Gramophone.
         """
         yield self.is_placed(stopping)
 
@@ -78,8 +78,9 @@ class RayWorker:
     def close(self) -> None:
         """End the host and with it its worker process, whatever that does."""
         if self._actor is not None:
-            with suppress(Exception):  # the cluster may be gone
-                ray.kill(self._actor, no_restart=True)
+            if self._cluster.answers():
+                with suppress(Exception):
+                    ray.kill(self._actor, no_restart=True)
             self._actor = None
 
     @property
@@ -93,9 +94,16 @@ class RayWorker:
 
     def is_placed(self, stopping: Callable[[], bool]) -> bool:
         """Whether it has a place by now, or within some seconds. Raises OutOfReach as `reserved` does."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        if not self._cluster.answers():
+            self._actor = None
+            while not stopping() and time.monotonic() < until:
+                time.sleep(NEWS_SECONDS)
+            self._cluster.check(self._needs)
+            return False
         if self._actor is None:
             self._actor, self._node = self._places.remote(*self._about), None
-        call, until = self._actor.node.remote(), time.monotonic() + PATIENCE_SECONDS
+        call = self._actor.node.remote()
         try:
             while not stopping() and time.monotonic() < until:
                 if ray.wait([call], timeout=NEWS_SECONDS)[0]:

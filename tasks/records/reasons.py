@@ -165,5 +165,9 @@ class OutOfReach(Exception):
     """Storage, server or device cannot be reached (exit code 4)."""
 
 
+class NoWorkers(OutOfReach):
+    """Nowhere is there a worker, nor has there been for long."""
+
+
 REFUSALS = (UsageError, OutOfReach, PairError)
 """What keeps a run from being planned: nothing was written, and the message says what to do."""

@@ -132,6 +132,7 @@ class Stop(StrEnum):
     PREEMPTED = "preempted"  # the machine: SIGTERM
     MAX_FAILURES = "max_failures"
     STORAGE = "storage"
+    NO_WORKERS = "no_workers"
     UNTIL = "until"  # the time of day was reached after which no shard begins
 
 

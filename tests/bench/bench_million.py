@@ -9,7 +9,7 @@ Measured so (two cores of an AMD EPYC, all servers on them, scaled down by 100):
 shards, 131 ms each and 91 without Prefect, whose share of pairs of a second each is 0.5 %; verdict 14 s, report and
 events 71 s, for each reads all results files; 962 MB at the end, 749 for 1,000 pairs: the end grows with the run.
 
-    python -m tests.bench.bench_million [--pairs 100 1000 10000] [--shard-pairs 8] [--pair-seconds 1.0]
+    python -m tests.bench.bench_million [--pairs 100 1000 10000] [--shard-pairs 8] [--pair-seconds 1.0] [--engine ray]
 """
 
 import argparse
@@ -64,7 +64,7 @@ def manifest(path: Path, pairs: int) -> None:
     pd.DataFrame(rows).to_parquet(path)
 
 
-def night(folder: Path, pairs: int, shard_pairs: int) -> dict[str, float]:
+def night(folder: Path, pairs: int, shard_pairs: int, engine: str) -> dict[str, float]:
     """Seconds of each part of one run, and what it held and asked."""
     from tasks.layout import Layout
     from tasks.results import read_end, read_results, read_runs
@@ -76,7 +76,9 @@ def night(folder: Path, pairs: int, shard_pairs: int) -> dict[str, float]:
     peak = folder / f"peak-{pairs}"
     command = [sys.executable, "-m", "tests.bench.night_stub", str(peak), "run", uri, "--root", root]
     start, clock = time.time(), time.perf_counter()
-    done = subprocess.run([*command, "--shard-pairs", str(shard_pairs)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "--shard-pairs", str(shard_pairs), "--engine", engine], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{done.stdout}\n{done.stderr}")
     wall = time.perf_counter() - clock
@@ -115,6 +117,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, nargs="+", default=[100, 1_000, 10_000])
     parser.add_argument("--shard-pairs", type=int, default=8)
     parser.add_argument("--pair-seconds", type=float, default=1.0, help="what a pair takes its device, for the share")
+    parser.add_argument("--engine", choices=["local", "ray"], default="local")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="gramophone-bench-"))
     try:
@@ -127,11 +130,18 @@ def main() -> None:
                 for n in range(count):
                     (clips / f"{role}-{n}.flac").write_bytes(f"{role}-{n}".encode())
             bench_night.upload(clips, "s3://bench/clips")
-            found = [night(folder, pairs, given.shard_pairs) for pairs in given.pairs]
+            found = [night(folder, pairs, given.shard_pairs, given.engine) for pairs in given.pairs]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(
-        machine("prefect", "s3fs", shard_pairs=given.shard_pairs, scaled_down_by=MILLION / given.pairs[-1]), end="\n\n"
+        machine(
+            "prefect",
+            "s3fs",
+            engine=given.engine,
+            shard_pairs=given.shard_pairs,
+            scaled_down_by=MILLION / given.pairs[-1],
+        ),
+        end="\n\n",
     )
     largest, factor = found[-1], MILLION / given.pairs[-1]
     rows = []

@@ -4,7 +4,9 @@ import hashlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -58,16 +60,33 @@ def done(order: Any, pair: Pair) -> Attempt:
     return Attempt(pair.manifest_row, values, curves)
 
 
+def with_such_workers(made: Any) -> Any:
+    """A cluster made for a run whose hosts have them; Ray may be imported only once it is."""
+
+    @contextmanager
+    def cluster() -> Iterator[Any]:
+        with made() as found:
+            from tasks.engines import ray_workers
+            from tests.bench import night_stub
+
+            ray_workers.RayWorker = partial(ray_workers.RayWorker, entry=night_stub.serve)
+            yield found
+
+    return cluster
+
+
 def main() -> None:
     """`gramophone` with such workers; the flow's largest resident size goes into the file of the first argument."""
     import sys
     from pathlib import Path
 
     from tasks import worker
+    from tasks.engines import ray_cluster
     from tests.bench import night_stub
     from tests.bench.bench_plan import peak_mb
 
     worker.serve = night_stub.serve  # by its name, under which a spawned process finds it
+    ray_cluster.made = with_such_workers(ray_cluster.made)
     from flows.cli import main as command
 
     file = Path(sys.argv.pop(1))

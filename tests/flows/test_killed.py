@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from tasks.layout import Layout
+from tasks.results import read_results
 from tasks.store import open_store
 from tasks.verify import verify
-from tests.flows.processes import children_of, command_of, is_alive, needs_proc, wait_for
+from tests.flows.processes import children_of, command_of, is_alive, needs_proc, parent_of, wait_for
 from tests.servers import free_port, prefect_server_at
 
 # Long enough to be caught in the middle, on any machine: the test waits for its first committed shard.
@@ -73,6 +74,26 @@ def test_a_killed_flow_takes_its_workers_with_it_and_a_rerun_does_the_rest(desk,
     found = standing_of(desk, root)
     assert found["counts"]["ok"] == PAIRS
     assert [run["pairs"] for run in found["runs"]] == [PAIRS, PAIRS - 2 * before]
+    assert_whole(desk, root)
+
+
+@needs_proc
+def test_a_night_on_two_workers_of_which_one_is_killed_ends_complete(desk, manifest):
+    root = "two-workers"
+    less = {"GRAMOPHONE_SPECTROGRAM_EVALUATIONS": "30", "GRAMOPHONE_REFINE_EVALUATIONS": "20"}
+    asked = ("--workers-per-device", "2", "--shard-pairs", "1")
+    flow = desk.start("run", manifest, "--root", root, *asked, **less)
+    wait_for(lambda: committed(desk.folder / root) or flow.poll() is not None, "a committed shard")
+    workers = [pid for pid in children_of(flow.pid) if parent_of(pid) == flow.pid and "spawn_main" in command_of(pid)]
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    out, err = flow.communicate(timeout=240)
+    assert flow.returncode == 0, err
+    assert f"{PAIRS} of {PAIRS} pairs done" in out
+    uri = f"file://{desk.folder}/{root}"
+    rows = read_results(open_store(uri), Layout(uri))
+    assert sorted(rows.pair_id) == [f"p{n}" for n in range(PAIRS)]
+    assert sorted(rows.tries) == [1] * (PAIRS - 1) + [2]
     assert_whole(desk, root)
 
 

@@ -8,6 +8,7 @@ from flows.outcome import sentence
 from flows.session import Session
 from tasks.records.pair import Attempt
 from tasks.records.parameters import Parameters
+from tasks.records.reasons import NoWorkers
 from tasks.records.run import Options, RunRecord, Stop
 
 
@@ -83,6 +84,12 @@ def test_results_that_are_refused_stop_a_run_whose_audio_is_not():
         limits.finished(attempt())
         limits.shard_committed() if shard == "committed" else limits.shard_failed(OSError("refused"))
     assert session.stop is Stop.STORAGE
+
+
+def test_a_run_for_which_nobody_works_any_more_stops_at_once():
+    session = Session()
+    Limits(run(), session).shard_failed(NoWorkers("the cluster is gone"))
+    assert session.stop is Stop.NO_WORKERS
 
 
 def test_the_first_reason_to_stop_stands():

@@ -12,12 +12,14 @@ from tasks.layout import Layout
 from tasks.records.run import Job, Options
 from tasks.results import read_results
 from tasks.shard import Bench, compute
-from tasks.store import open_store
+from tasks.store import join, open_store
 from tasks.submit import prepare_nightly
 from tasks.verify import verify
 from tasks.worker import Worker
 from tests.flows.conftest import PATIENCE_SECONDS, QUICK, SLOW
 from tests.flows.processes import children_of, command_of, is_alive, needs_proc, parent_of, wait_for
+from tests.flows.test_faults import BRISK, FAULTS, filled
+from tests.proxy import proxy_to
 from tests.servers import end_ray_node, free_port, let_in, ray_node_at
 
 pytestmark = needs_proc
@@ -208,6 +210,50 @@ def test_a_standing_cluster_is_joined_with_its_token_and_by_nobody_else(desk, ma
         assert f"{PAIRS - done} of {PAIRS - done} pairs done" in ended(again)
         wait_for(lambda: not hosts_below(head), "the places to be free", 20)
         assert len(rows_of(desk, root)) == PAIRS
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_a_run_whose_head_is_killed_comes_to_its_verdict_and_a_local_rerun_does_the_rest(desk, manifest, root):
+    with standing(desk) as (address, environment, head):
+        flow = start(desk, manifest, root, "--ray-address", address, **environment)
+        in_the_middle(desk, root, flow)
+        end_ray_node(head)
+        out, err = flow.communicate(timeout=PATIENCE_SECONDS)
+    assert flow.returncode == 4, out + err
+    assert f"its head at {address} does not answer" in err
+    assert "stopped: there was no worker any more" in out
+    assert 0 < len(rows_of(desk, root)) < PAIRS
+    assert desk.type("rerun", "--latest", "--root", root, "--engine", "local").code == 0
+    assert (rows_of(desk, root).status == "ok").sum() == PAIRS
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_two_runs_of_one_manifest_at_once_on_ray_are_exact(desk, manifest, root):
+    flows = [start(desk, manifest, root) for _ in range(2)]
+    for flow in flows:
+        assert f"{PAIRS} of {PAIRS} pairs done" in ended(flow)
+    uri = f"file://{desk.folder}/{root}"
+    store, layout = open_store(uri), Layout(uri)
+    assert list(verify(store, layout)) == []
+    rows = read_results(store, layout)
+    assert rows.groupby("pair_key").samples_sha256.nunique().tolist() == [1] * PAIRS
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_no_pair_fails_on_ray_when_one_request_in_ten_does(desk, s3_server, s3_address):
+    uri = join(s3_server, f"faulty-{secrets.token_hex(4)}")
+    store, root = filled(uri, [{}] * PAIRS), join(uri, "root")
+    with proxy_to(s3_address, seed=7, share=0.1, faults=FAULTS) as proxy:
+        there = {"GRAMOPHONE_S3_ENDPOINT": proxy.url, **BRISK}
+        flow = desk.start("run", join(uri, "manifest.parquet"), "--root", root, "--engine", "ray", **there)
+        out = ended(flow)
+    assert f"{PAIRS} of {PAIRS} pairs done" in out
+    assert sum(seen.fault is not None for seen in proxy.seen) > len(proxy.seen) / 20
+    assert list(verify(store, Layout(root))) == []
+    assert (read_results(store, Layout(root)).status == "ok").sum() == PAIRS
 
 
 @pytest.mark.chaos
