@@ -29,11 +29,11 @@ class Bench:
     root: str
     run: RunRecord
     lookup: Callable[[list[str]], dict[str, Served]]
-    finished: Callable[[int, Attempt], None]  # hears of every attempt, and of its shard, as it comes in
-    working: Callable[[str, tuple[int, ...]], None]  # hears of the stage and rows that a worker has in hand
-    shard_failed: Callable[[Exception], None]  # hears of a shard that could not be committed
-    stopping: Callable[[], bool]
     workers: list[AnyWorker]
+    stopping: Callable[[], bool] = lambda: False
+    finished: Callable[[int, Attempt], None] = lambda shard, attempt: None  # hears of every attempt as it comes in
+    working: Callable[[str, tuple[int, ...]], None] = lambda stage, rows: None  # of what a worker has in hand
+    shard_failed: Callable[[Exception], None] = lambda error: None  # of a shard that could not be committed
     shard_committed: Callable[[], None] = lambda: None
     _changed: threading.Condition = field(default_factory=threading.Condition)
 

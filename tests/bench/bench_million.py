@@ -39,10 +39,7 @@ from tasks.worker import Worker
 from tests.bench.night_stub import serve
 planned = prepare_nightly(Job(manifest=sys.argv[1], root=sys.argv[2], options=Options(shard_pairs=int(sys.argv[3]))))
 record(planned)
-bench = Bench(
-    root=planned.root, run=planned.run, lookup=planned.lookup, finished=lambda shard, attempt: None,
-    working=lambda stage, rows: None, shard_failed=print, stopping=lambda: False, workers=[Worker("cpu", 1, serve)],
-)
+bench = Bench(planned.root, planned.run, planned.lookup, [Worker("cpu", 1, serve)])
 shards = iter(planned.plan.shards)
 run_shard(bench, next(shards), {})
 clock = time.perf_counter()

@@ -34,10 +34,7 @@ from tasks.worker import Worker
 options = Options(shard_pairs=int(sys.argv[3]), threads=1, device="cpu")
 planned = prepare_nightly(Job(manifest=sys.argv[1], root=sys.argv[2], options=options))
 record(planned)
-bench = Bench(
-    root=planned.root, run=planned.run, lookup=planned.lookup, finished=lambda shard, attempt: None,
-    working=lambda stage, rows: None, shard_failed=print, stopping=lambda: False, workers=[Worker("cpu", 1)],
-)
+bench = Bench(planned.root, planned.run, planned.lookup, [Worker("cpu", 1)])
 for shard in planned.plan.shards:
     run_shard(bench, shard, {})
 bench.close()

@@ -87,12 +87,9 @@ def main() -> None:
         Job(manifest=manifest, root=root, options=Options(shard_pairs=int(shard_pairs), threads=1))
     )
     record(planned)
-    bench = Bench(
-        root=planned.root, run=planned.run, lookup=planned.lookup, finished=lambda shard, attempt: None,
-        working=lambda stage, rows: None, shard_failed=print, stopping=lambda: False,
-        workers=[Worker("cpu", 1, device_stub.serve, seat) for seat in range(int(workers))],
-    )  # fmt: skip
-    with ThreadPoolExecutor(int(workers)) as shards:  # as many at once as flows.fanout has
+    ours = [Worker("cpu", 1, device_stub.serve, seat) for seat in range(int(workers))]
+    bench = Bench(planned.root, planned.run, planned.lookup, ours)
+    with ThreadPoolExecutor(len(ours)) as shards:  # as many at once as flows.fanout has
         list(shards.map(lambda shard: run_shard(bench, shard, {}), planned.plan.shards))
     bench.close()
     print(planned.run.run_id)

@@ -51,10 +51,7 @@ def end_to_end(device: str, shard: int = SHARD) -> float:
         options = Options(shard_pairs=shard, device=device)
         planned = prepare_nightly(Job(manifest=str(manifest), root=f"{folder}/root", options=options))
         record(planned)
-        bench = Bench(
-            root=planned.root, run=planned.run, lookup=planned.lookup, finished=lambda shard, attempt: None,
-            working=lambda stage, rows: None, shard_failed=print, stopping=lambda: False, workers=[Worker(device, 1)],
-        )  # fmt: skip
+        bench = Bench(planned.root, planned.run, planned.lookup, [Worker(device, 1)])
         try:
             for part in planned.plan.shards:
                 clock = time.perf_counter()

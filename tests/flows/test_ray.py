@@ -93,11 +93,7 @@ def computed_here(desk, manifest):
     options = Options(device="cpu", threads=1)
     job = Job(manifest=str(desk.folder / manifest), root=str(desk.folder / "here"), parameters=QUICK, options=options)
     planned, found = prepare_nightly(job), {}
-    bench = Bench(
-        root=planned.root, run=planned.run, lookup=planned.lookup, finished=lambda shard, attempt: None,
-        working=lambda stage, rows: None, shard_failed=lambda error: None, stopping=lambda: False,
-        workers=[Worker("cpu", 1)],
-    )  # fmt: skip
+    bench = Bench(planned.root, planned.run, planned.lookup, [Worker("cpu", 1)])
     with closing(bench):
         for shard in planned.plan.shards:
             compute(bench, shard, found)

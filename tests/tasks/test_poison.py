@@ -90,11 +90,7 @@ def computed(folder, root, seeds, does="nothing"):
         options=Options(timeout_seconds=15), allowed=Roots.resolve([f"file://{folder}"]).uris, code_version="1",
         host="h",
     )  # fmt: skip
-    bench = Bench(
-        root=root, run=run, lookup=lambda keys: {}, finished=lambda shard, attempt: None,
-        working=lambda stage, rows: None, shard_failed=lambda error: None, stopping=lambda: False,
-        workers=[Worker("cpu", 1, partial(serve_poisoned, does, str(log)))],
-    )  # fmt: skip
+    bench = Bench(root, run, lambda keys: {}, [Worker("cpu", 1, partial(serve_poisoned, does, str(log)))])
     with closing(bench):
         found: dict[int, Attempt] = {}
         compute(bench, Shard(0, pairs(folder, seeds)), found)

@@ -55,11 +55,8 @@ def bench(store_root):
         allowed=(), code_version="1", host="h",
     )  # fmt: skip
     seen = []
-    found = Bench(
-        root=store_root, run=run, lookup=lambda keys: {}, finished=lambda shard, attempt: seen.append(attempt),
-        working=lambda stage, rows: None, shard_failed=lambda error: None, stopping=lambda: False,
-        workers=[Worker("cpu", 1, poisoned)],
-    )  # fmt: skip
+    heard = {"finished": lambda shard, attempt: seen.append(attempt)}
+    found = Bench(store_root, run, lambda keys: {}, [Worker("cpu", 1, poisoned)], **heard)
     yield found
     found.close()
 

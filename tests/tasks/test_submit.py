@@ -26,11 +26,7 @@ def test_a_manifest_that_changes_in_mid_run_changes_nothing(tmp_path, store_root
     pd.DataFrame(rows).to_parquet(manifest)
     planned = prepare_nightly(Job(manifest=str(manifest), root=store_root, options=Options(shard_pairs=1)))
     record(planned)
-    bench = Bench(
-        root=store_root, run=planned.run, lookup=planned.lookup, finished=lambda shard, attempt: None,
-        working=lambda stage, rows: None, shard_failed=lambda error: None, stopping=lambda: False,
-        workers=[Worker("test:submit", 1, poisoned)],
-    )  # fmt: skip
+    bench = Bench(planned.root, planned.run, planned.lookup, [Worker("test:submit", 1, poisoned)])
     others = pd.DataFrame([row | {"pair_id": f"other-{n}"} for n, row in enumerate(rows)])
     changes = [lambda: others.to_parquet(manifest), lambda: manifest.write_bytes(b"noise"), manifest.unlink]
     for shard, change in zip(planned.plan.shards, changes, strict=False):

@@ -49,12 +49,7 @@ def bench_of(store_root, *workers, **more):
         manifest_sha256="m", pairs=8, skipped=0, shards=1, parameters=Parameters(), options=Options(timeout_seconds=3),
         allowed=(), code_version="1", host="h",
     )  # fmt: skip
-    return Bench(
-        root=store_root, run=run, **{
-            "lookup": lambda keys: {}, "finished": lambda shard, attempt: None, "working": lambda stage, rows: None,
-            "shard_failed": lambda error: None, "stopping": lambda: False, "workers": list(workers),
-        } | more,
-    )  # fmt: skip
+    return Bench(store_root, run, **{"lookup": lambda keys: {}, "workers": list(workers)} | more)
 
 
 @pytest.fixture
