@@ -2,10 +2,27 @@
 
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
 from tasks.records.reasons import PairError
+from tasks.store import LocalStore
+
+
+class Watched(LocalStore):
+    """Folders, and how often each object was read."""
+
+    def __init__(self):
+        self.reads = Counter()
+
+    def read(self, uri, **demanded):
+        self.reads[uri] += 1
+        return super().read(uri, **demanded)
+
+    def of_results(self):
+        """How often results files were read, in the order of their names."""
+        return [number for uri, number in sorted(self.reads.items()) if "/results/" in uri]
 
 
 def names(store, prefix):
