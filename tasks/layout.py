@@ -30,8 +30,11 @@ class Layout:
     def all_audio(self) -> str:
         return join(self.root, "audio")
 
+    def night_results(self, night: str) -> str:
+        return join(self.results(), f"night={night}")
+
     def run_results(self, night: str, run_id: str) -> str:
-        return join(self.results(), f"night={night}", f"run={run_id}")
+        return join(self.night_results(night), f"run={run_id}")
 
     def lineage(self, night: str, run_id: str, number: int = 0) -> str:
         """One file as a rule; a large run has further ones beside it."""

@@ -124,7 +124,7 @@ def of_family(
     read = partial(read_results, store, layout)
     if brief:
         read = partial(read, wanted=VERDICT, less=partial(_briefly, withdrawn))
-    rows = read(runs)
+    rows = read(runs, nights={run.night for run in family.runs})
     names = _names(rows)
     stood = _standing_rows(rows, names)
     served = _skipped(store, layout, family, read)

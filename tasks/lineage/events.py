@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from enum import Enum
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from importlib.metadata import version
 from itertools import chain, islice
 from typing import Any
@@ -35,7 +35,7 @@ NAMESPACE = "gramophone"
 RUN_JOB, SHARD_JOB = Job(NAMESPACE, "run"), Job(NAMESPACE, "run.shard")
 FILE_BYTES = 16 << 20
 """Of events in one file, or a little more: so much is held at once, however large the run."""
-FILES_AHEAD = 64
+FILES_AHEAD = 16
 REPEATED = 1_024
 """Inputs that are kept for the pairs that follow: few styles serve many."""
 NEEDED = pa.schema(
@@ -96,12 +96,9 @@ def shards(store: Store, layout: Layout, run: RunRecord) -> Iterator[Shard]:
     """The shards of a run that were committed, in their order, a few files in hand."""
     # As they were committed: a compacted part holds those of many runs, and a night is compacted later.
     uris = sorted(parquet_files(store, layout.run_results(run.night, run.run_id)), key=lambda uri: (len(uri), uri))
-    return filter(None, in_threads(partial(_shard, store), uris, each=1, ahead=FILES_AHEAD))
-
-
-def _shard(store: Store, uri: str) -> Shard:
-    rows: Shard = read_table(store, uri, NEEDED).to_pylist()
-    return rows
+    for table in in_threads(lambda uri: read_table(store, uri, NEEDED), uris, each=1, ahead=FILES_AHEAD):
+        if table.num_rows:
+            yield table.to_pylist()
 
 
 def events(layout: Layout, run: RunRecord, end: EndRecord, found: Iterable[Shard]) -> Iterator[RunEvent]:

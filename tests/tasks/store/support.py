@@ -11,10 +11,14 @@ from tasks.store import LocalStore
 
 
 class Watched(LocalStore):
-    """Folders, and how often each object was read."""
+    """Folders, how often each object was read, and what was listed."""
 
     def __init__(self):
-        self.reads = Counter()
+        self.reads, self.listed = Counter(), []
+
+    def list(self, prefix):
+        self.listed.append(prefix)
+        return super().list(prefix)
 
     def read(self, uri, **demanded):
         self.reads[uri] += 1
