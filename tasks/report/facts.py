@@ -63,7 +63,7 @@ class Facts:
     def part(self, number: int, folder: str) -> list[dict[str, Any]]:
         """All about the pairs of one part; links are from `folder`."""
         rows = list(rows_of(self.pairs.iloc[number * PART : (number + 1) * PART]))
-        curves = read_curves({row["curves_uri"] for row in rows if row["curves_uri"]})
+        curves = read_curves({row["curves_uri"] for row in rows if row["curves_uri"]}, list(map(served_by, rows)))
         return [self._about(row, curves.get(served_by(row), {}), folder) for row in rows]
 
     @property

@@ -38,7 +38,7 @@ def write_report(
         text = f"gramophone.part({number}, {script_json(found.part(number, folder))})\n"
         store.replace(join(folder, "report", f"{number:04d}.js"), text.encode())
 
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(2) as pool:  # each reads a file of curves for each of its pairs
         list(pool.map(write_part, range(found.parts)))
     store.replace(uri, _page(found).encode())
     return uri
