@@ -117,8 +117,8 @@ def of_family(
     """The standing of each pair of a run and its reruns.
 
     `cap`: attempts after which a pair is quarantined; None: what the last run was given. `brief`: only the columns of
-    VERDICT without parameters and, but for what is withdrawn, inputs: a few hundred bytes a pair (tasks.in_full reads
-    the rest of some of them).
+    VERDICT without parameters and, but for what is withdrawn, inputs: some 150 bytes a pair, and 1.2 kB while they are
+    sorted and joined (tasks.in_full reads the rest of some of them).
     """
     runs, withdrawn = [run.run_id for run in family.runs], read_withdrawn(store, layout)
     read = partial(read_results, store, layout)
