@@ -7,7 +7,7 @@ a hundred failed. On a folder and, with `--s3`, on the S3 server of the tests.
 Measured so on a folder (two cores of an AMD EPYC, other work beside it), in CPU seconds and MB: 20,000 pairs in 2,500
 shards: verdict 12 and 80, report 33 (of which the verdict's reading is 12, spared in a run) and 118, events 16 and 78;
 before they were read in brief and made shard by shard 19 and 148, 40 and 478, 82 and 507. The verdict of a
-million pairs in 1,954 shards (`--shard-pairs 512`): 37 and 1,211, for its rows are copied as they are sorted and joined.
+million pairs in 1,954 shards (`--shard-pairs 512`): 37 and 1,211, for rows are copied as they are sorted and joined.
 
     python -m tests.bench.bench_end [--pairs 2000 20000] [--shard-pairs 8] [--s3]
 """
