@@ -6,6 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
+import pandas as pd
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
@@ -71,7 +72,7 @@ def _carry_out(
         if not fan_out(submission.plan.shards, bench, limit=at_once, closed=lambda: is_closed(run)):
             session.ask_to_stop(Stop.UNTIL)  # unless it stopped for another reason, which stands
         end, frame = conclude(submission, session.stop, besides)
-        publish(submission, end)
+        publish(submission, end, frame)
     session.on_verdict(end, frame)
     log.log(logging.INFO if end.exit_code == 0 else logging.WARNING, "run %s: %s", run.run_id, end.message)
     tell_assets(submission, end)
@@ -79,13 +80,13 @@ def _carry_out(
     return state_of(run, end, submission.root)
 
 
-def publish(submission: Submission, end: EndRecord) -> None:
+def publish(submission: Submission, end: EndRecord, frame: pd.DataFrame) -> None:
     """Write what is derived from the results, which hold: what keeps it from being written changes no verdict."""
     from tasks.lineage.events import write_events  # a third of a second
 
     store, layout, run = submission.store, submission.layout, submission.run
     derived: dict[str, Callable[[], str]] = {
-        "report": lambda: write_report(store, layout, run.run_id),
+        "report": lambda: write_report(store, layout, run.run_id, stood=frame),
         "OpenLineage events": lambda: write_events(store, layout, run, end),
     }
     for what, write in derived.items():

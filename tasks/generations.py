@@ -69,17 +69,25 @@ def newest_generations(
     return finished
 
 
-def files_of(store: Store, layout: Layout, runs: Collection[str] | None = None, compacted: bool = True) -> Files:
-    """Where all rows lie (or those of `runs`), each once.
+def files_of(
+    store: Store,
+    layout: Layout,
+    runs: Collection[str] | None = None,
+    nights: Collection[str] | None = None,
+    compacted: bool = True,
+) -> Files:
+    """Where all rows lie (or those of `runs`), each once. `nights` of these runs, where they are known: no other is
+    listed, of which there may be years.
 
     Generations are looked for before results are listed: what is committed meanwhile none of them covers. A generation
     is taken where that is fewer files.
     """
-    newest = newest_generations(store, layout).values() if compacted else ()
-    listed = set(parquet_files(store, layout.results()))
+    newest = newest_generations(store, layout) if compacted else {}
+    prefixes = [layout.results()] if nights is None else [layout.night_results(night) for night in sorted(nights)]
+    listed = {uri for prefix in prefixes for uri in parquet_files(store, prefix)}
     others = {uri for uri in listed if runs is None or run_id_of(uri) in runs}
     parts: list[str] = []
-    for one in newest:
+    for one in newest.values():
         covers = {join(layout.root, path) for path in one.covers}
         covered = covers & others
         if len(covered) > len(one.parts) and covers <= listed:  # what somebody took away is in no results any more

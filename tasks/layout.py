@@ -30,8 +30,16 @@ class Layout:
     def all_audio(self) -> str:
         return join(self.root, "audio")
 
-    def lineage(self, night: str, run_id: str) -> str:
-        return join(self.root, "lineage", f"night={night}", f"run={run_id}.jsonl")
+    def night_results(self, night: str) -> str:
+        return join(self.results(), f"night={night}")
+
+    def run_results(self, night: str, run_id: str) -> str:
+        return join(self.night_results(night), f"run={run_id}")
+
+    def lineage(self, night: str, run_id: str, number: int = 0) -> str:
+        """One file as a rule; a large run has further ones beside it."""
+        name = f"run={run_id}.{number:04d}.jsonl" if number else f"run={run_id}.jsonl"
+        return join(self.root, "lineage", f"night={night}", name)
 
     def all_curves(self) -> str:
         return join(self.root, "curves")
@@ -81,7 +89,7 @@ class Layout:
         return join(self.audio_folder(night, run_id), f"{pair_id}.{sha256[:12]}.{extension}")
 
     def shard_results(self, night: str, run_id: str, shard: int) -> str:
-        return join(self.results(), f"night={night}", f"run={run_id}", f"shard-{shard:05d}.parquet")
+        return join(self.run_results(night, run_id), f"shard-{shard:05d}.parquet")
 
     def shard_curves(self, night: str, run_id: str, shard: int, sha256: str) -> str:
         return join(self.all_curves(), f"night={night}", f"run={run_id}", f"shard-{shard:05d}.{sha256[:12]}.parquet")

@@ -8,24 +8,26 @@ import pandas as pd
 from tasks.records.reasons import POLICIES, Reason
 from tasks.results import rows_of
 
-_ASKED = ("params_sha256", "inputs")
+ASKED = ("params_sha256", "inputs")
 
 
 def attempts_in_vain(rows: pd.DataFrame, names: pd.Series) -> dict[str, int]:
     """By name of the pair: its failed attempts that count, since its inputs or its parameters last changed.
 
-    `rows` are attempts of a run and its reruns, oldest first; `names` say what pair each belongs to.
+    `rows` are attempts of a run and its reruns, oldest first, with the columns ASKED or, in their place, `asked`;
+    `names` say what pair each belongs to.
     """
-    last: dict[str, tuple[Any, int]] = {}
-    failed = rows.loc[rows["status"] == "failed", ["reason", *_ASKED]]
-    for name, row in zip(names[failed.index], rows_of(failed), strict=True):
-        asked = _asked(row)
-        before, count = last.get(name, (asked, 0))
-        count = count if before == asked else 0
-        last[name] = (asked, count + POLICIES[Reason(row["reason"])].counted)
+    last: dict[str, tuple[int, int]] = {}
+    failed = rows[rows["status"] == "failed"]
+    asked = failed["asked"] if "asked" in failed else map(what_was_asked, rows_of(failed[list(ASKED)]))
+    for name, reason, this in zip(names[failed.index], failed["reason"], asked, strict=True):
+        before, count = last.get(name, (this, 0))
+        count = count if before == this else 0
+        last[name] = (this, count + POLICIES[Reason(reason)].counted)
     return {name: count for name, (_, count) in last.items()}
 
 
-def _asked(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def what_was_asked(row: Mapping[str, Any]) -> int:
+    """A number that stands for the inputs and parameters of an attempt (columns ASKED), in this process."""
     inputs = row["inputs"] if row["inputs"] is not None else ()
-    return row["params_sha256"], *((i["role"], i["uri"], i["etag"], i["start"], i["seconds"]) for i in inputs)
+    return hash((row["params_sha256"], *((i["role"], i["uri"], i["etag"], i["start"], i["seconds"]) for i in inputs)))

@@ -1,7 +1,7 @@
 """Records and tables as we store them: JSON and parquet, written whole, and read back as nobody else writes them."""
 
 import io
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -15,6 +15,9 @@ from tasks.records.reasons import OutOfReach, PairError
 from tasks.store import Store
 
 R = TypeVar("R", bound=BaseModel)
+LARGE = 1 << 20
+"""Bytes of a parquet file from which on threads are worth their while."""
+GATHERED_ROWS, GATHERED_TABLES = 4_096, 256
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -77,9 +80,10 @@ def frame_of(tables: Iterable[pa.Table], wanted: pa.Schema) -> pd.DataFrame:
 def read_table(store: Store, uri: str, wanted: pa.Schema) -> pa.Table:
     """One parquet file of ours in exactly `wanted`: columns that came later are null in older files."""
     try:
-        file = pq.ParquetFile(io.BytesIO(_own(store, uri)), page_checksum_verification=True)
+        data = _own(store, uri)
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True, pre_buffer=False)
         known = set(file.schema_arrow.names)
-        table = file.read(columns=[name for name in wanted.names if name in known])
+        table = file.read(columns=[name for name in wanted.names if name in known], use_threads=len(data) > LARGE)
     except (pa.ArrowException, OSError) as error:
         raise OutOfReach(
             f"{uri} cannot be read as parquet ({error}); move it away: files here are written whole."
@@ -87,7 +91,26 @@ def read_table(store: Store, uri: str, wanted: pa.Schema) -> pa.Table:
     for column in wanted:
         if column.name not in known:
             table = table.append_column(column, pa.nulls(table.num_rows, column.type))
-    return table.select(wanted.names).cast(wanted)
+    return table if table.schema.equals(wanted) else table.select(wanted.names).cast(wanted)
+
+
+def gathered(
+    tables: Iterable[pa.Table], less: Callable[[pa.Table], pa.Table] = lambda table: table
+) -> Iterator[pa.Table]:
+    """The rows of many small tables in few: each table takes some kilobytes, however few its rows.
+
+    `less` takes from their rows what would be in the way.
+    """
+    held: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        held.append(table)
+        rows += table.num_rows
+        if rows >= GATHERED_ROWS or len(held) >= GATHERED_TABLES:
+            yield less(pa.concat_tables(held)).combine_chunks()
+            held, rows = [], 0
+    if held:
+        yield less(pa.concat_tables(held)).combine_chunks()
 
 
 def _own(store: Store, uri: str) -> bytes:

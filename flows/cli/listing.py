@@ -49,14 +49,14 @@ def withdrawn(frame: Any, run_id: str, root: str) -> None:
 
 def _alike(frame: Any) -> list[tuple[str, Mapping[str, Any]]]:
     """Pairs of which the same is to be said, in one line: what they are called, and the row of the first."""
-    found: dict[tuple[str, str | None], list[Mapping[str, Any]]] = {}
+    found: dict[tuple[str, str | None], tuple[Mapping[str, Any], list[str]]] = {}
     for row in rows_of(frame):
-        found.setdefault((named(row), row["message"]), []).append(row)
-    return [(_names(rows), rows[0]) for rows in found.values()]
+        _, names = found.setdefault((named(row), row["message"]), (row, []))
+        names.append(pair_name(row["pair_id"], row["manifest_row"]))
+    return [(_names(names), first) for first, names in found.values()]
 
 
-def _names(rows: Sequence[Mapping[str, Any]]) -> str:
-    names = [pair_name(row["pair_id"], row["manifest_row"]) for row in rows]
+def _names(names: Sequence[str]) -> str:
     more = len(names) - NAMED
     return ", ".join(names) if more <= 1 else f"{', '.join(names[:NAMED])} and {more} more"
 

@@ -1,18 +1,18 @@
 """OpenLineage events of a run and its shards, from its results (openlineage.io, spec 2)."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
+from enum import Enum
+from functools import cache, lru_cache
 from importlib.metadata import version
+from itertools import chain, islice
 from typing import Any
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, UUID, uuid5
 from zoneinfo import ZoneInfo
 
-import openlineage.client
-import pandas as pd
-from openlineage.client import OpenLineageClient
+import pyarrow as pa
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
 from openlineage.client.facet_v2 import (
     dataset_version_dataset,
@@ -22,81 +22,112 @@ from openlineage.client.facet_v2 import (
     processing_engine_run,
 )
 from openlineage.client.generated.lineage import LineageDatasetFacet, LineageDatasetInput, LineageTransformation
-from openlineage.client.serde import Serde
 
-from tasks.hush import hush
+from tasks.in_threads import in_threads
 from tasks.layout import Layout
-from tasks.records.reasons import OutOfReach
+from tasks.lineage.backend import Backend
+from tasks.records import schema
 from tasks.records.run import EndRecord, RunRecord
-from tasks.results import read_results, rows_of
 from tasks.store import Store
+from tasks.stored import parquet_files, read_table
 
 NAMESPACE = "gramophone"
 RUN_JOB, SHARD_JOB = Job(NAMESPACE, "run"), Job(NAMESPACE, "run.shard")
-CONFIGURED_BY = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG")
-hush(openlineage.client)  # it logs the backend's address with its password
+FILE_BYTES = 16 << 20
+"""Of events in one file, or a little more: so much is held at once, however large the run."""
+FILES_AHEAD = 16
+REPEATED = 1_024
+"""Inputs that are kept for the pairs that follow: few styles serve many."""
+NEEDED = pa.schema(
+    [
+        schema.RESULTS.field(name)
+        for name in (
+            "shard", "status", "inputs", "audio_uri", "audio_sha256", "prefect_flow_run_id", "started_at",
+            "committed_at",
+        )
+    ]
+)  # fmt: skip
+Shard = Sequence[Mapping[str, Any]]
+"""The rows of one results file, as far as they are NEEDED."""
 
 
 def write_events(store: Store, layout: Layout, run: RunRecord, end: EndRecord) -> str:
     """Write the events of a run that has ended as lines of JSON, and send them where OpenLineage is configured
-    (OPENLINEAGE_URL, OPENLINEAGE_API_KEY or a file, as its own client reads them). Returns their URI.
+    (OPENLINEAGE_URL, OPENLINEAGE_API_KEY or a file, as its own client reads them). Returns the URI of the first file.
 
     Events of shards and not of pairs: those of a million pairs would be ten gigabytes. Raises PairError (storage),
-    OutOfReach where they are written but not sent.
+    OutOfReach for a results file that cannot be read, and where they are written but not sent.
     """
-    found = list(events(layout, run, end, read_results(store, layout, {run.run_id})))
-    uri = layout.lineage(run.night, run.run_id)
-    lines = [json.dumps(Serde.to_dict(event), separators=(",", ":")) for event in found]
-    store.replace(uri, ("\n".join(lines) + "\n").encode())
-    if any(os.environ.get(name) for name in CONFIGURED_BY):
-        _send(found, uri)
-    return uri
+    first = layout.lineage(run.night, run.run_id)
+    with Backend(first) as backend:
+        made = events(layout, run, end, shards(store, layout, run))
+        for number, lines in enumerate(_files(backend.sent(made))):
+            store.replace(layout.lineage(run.night, run.run_id, number), lines)
+    return first
 
 
-def _send(found: Iterable[RunEvent], uri: str) -> None:
-    try:
-        client = OpenLineageClient()
-        for event in found:
-            client.emit(event)
-        client.close()
-    except Exception as error:  # which may quote the backend's address with its password, or the key
-        raise OutOfReach(f"they are in {uri}; the backend that they were sent to is at fault: {_why(error)}") from None
+def _files(found: Iterable[RunEvent]) -> Iterator[bytes]:
+    """The events as lines, as many together as one file holds."""
+    lines: list[bytes] = []
+    size = 0
+    for event in found:
+        lines.append(line(event))
+        size += len(lines[-1])
+        if size >= FILE_BYTES:
+            yield b"".join(lines)
+            lines, size = [], 0
+    if lines:
+        yield b"".join(lines)
 
 
-def _why(error: BaseException) -> str:
-    """Of what a request failed, in words that hold nothing of it: the status, the system's error, or its kind."""
-    answer, kind = getattr(error, "response", None), type(error).__name__
-    if answer is not None:
-        return f"it answered {answer.status_code}"
-    while error.__context__ and not getattr(error, "strerror", None):
-        error = error.__context__
-    return getattr(error, "strerror", None) or kind
+def line(event: RunEvent) -> bytes:
+    """What the library's own Serde makes of an event, in a third of its time."""
+    return json.dumps(event, default=_plain, separators=(",", ":")).encode() + b"\n"
 
 
-def events(layout: Layout, run: RunRecord, end: EndRecord, rows: pd.DataFrame) -> Iterator[RunEvent]:
+def _plain(part: Any) -> Any:
+    if isinstance(part, Enum):
+        return part.value
+    names = (field.name for field in part.__attrs_attrs__)
+    return {name: value for name in names if (value := getattr(part, name)) is not None}
+
+
+def shards(store: Store, layout: Layout, run: RunRecord) -> Iterator[Shard]:
+    """The shards of a run that were committed, in their order, a few files in hand."""
+    # As they were committed: a compacted part holds those of many runs, and a night is compacted later.
+    uris = sorted(parquet_files(store, layout.run_results(run.night, run.run_id)), key=lambda uri: (len(uri), uri))
+    for table in in_threads(lambda uri: read_table(store, uri, NEEDED), uris, each=1, ahead=FILES_AHEAD):
+        if table.num_rows:
+            yield table.to_pylist()
+
+
+def events(layout: Layout, run: RunRecord, end: EndRecord, found: Iterable[Shard]) -> Iterator[RunEvent]:
     """What began and ended: the run, and within it each shard that was committed, with its inputs and outputs."""
+    found = iter(found)
+    first = list(islice(found, 1))
     manifest = InputDataset(*_named(run.manifest_uri), facets=_version(run.manifest_sha256))
-    whole = _run(run.run_id, _of_run(run, end, rows))
+    whole = _run(run.run_id, _of_run(run, end, first))
     yield _event(RunState.START, run.created_at, whole, RUN_JOB, [manifest])
-    for number, shard in rows.groupby("shard"):
-        within = _run(f"{run.run_id}/{number}", {"parent": parent_run.ParentRunFacet(_parent(run.run_id), _JOB_OF_RUN)})
-        inputs, outputs = _datasets(shard)
-        committed = shard["committed_at"].iloc[0].to_pydatetime()
-        yield _event(RunState.START, shard["started_at"].min().to_pydatetime(), within, SHARD_JOB, inputs)
-        yield _event(RunState.COMPLETE, committed, within, SHARD_JOB, inputs, outputs)
-    results = OutputDataset(*_named(f"{layout.results()}/night={run.night}/run={run.run_id}"))
+    for rows in chain(first, found):
+        name = f"{run.run_id}/{rows[0]['shard']}"
+        within = _run(name, {"parent": parent_run.ParentRunFacet(_parent(run.run_id), _JOB_OF_RUN)})
+        inputs, outputs = _datasets(rows)
+        begun = min((row["started_at"] for row in rows if row["started_at"]), default=rows[0]["committed_at"])
+        yield _event(RunState.START, begun, within, SHARD_JOB, inputs)
+        yield _event(RunState.COMPLETE, rows[0]["committed_at"], within, SHARD_JOB, inputs, outputs)
+    results = OutputDataset(*_named(layout.run_results(run.night, run.run_id)))
     state = RunState.COMPLETE if end.exit_code == 0 else RunState.ABORT if end.exit_code == 130 else RunState.FAIL
     yield _event(state, end.ended_at, whole, RUN_JOB, [manifest], [results])
 
 
-def _of_run(run: RunRecord, end: EndRecord, rows: pd.DataFrame) -> dict[str, Any]:
+def _of_run(run: RunRecord, end: EndRecord, first: Iterable[Shard]) -> dict[str, Any]:
     facets: dict[str, Any] = {
         "nominalTime": nominal_time_run.NominalTimeRunFacet(_midnight(run).isoformat()),
         "processing_engine": processing_engine_run.ProcessingEngineRunFacet(run.code_version, "gramophone"),
     }
     if end.exit_code != 0:
         facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(end.message, "python")
-    above = next(iter(rows["prefect_flow_run_id"].dropna()), None)
+    above = next((row["prefect_flow_run_id"] for rows in first for row in rows), None)  # one for all of a run
     if above is not None:
         facets["parent"] = parent_run.ParentRunFacet(
             parent_run.Run(str(UUID(above))), parent_run.Job("prefect", "rerun" if run.parent_run_id else "nightly")
@@ -109,25 +140,31 @@ def _midnight(run: RunRecord) -> datetime:
     return datetime.combine(date.fromisoformat(run.night), time.min, ZoneInfo(run.options.timezone))
 
 
-def _datasets(rows: pd.DataFrame) -> tuple[list[InputDataset], list[OutputDataset]]:
+def _datasets(rows: Shard) -> tuple[list[InputDataset], list[OutputDataset]]:
     """What a shard read, each once, and what it wrote, each with what it was made of."""
     inputs: dict[tuple[str, str | None], InputDataset] = {}
     outputs = []
-    for row in rows_of(rows):
-        of_pair = list(row["inputs"]) if row["inputs"] is not None else []
+    for row in rows:
+        of_pair = row["inputs"] or []
         for one in of_pair:
             if one["sha256"]:
-                inputs[one["uri"], one["sha256"]] = InputDataset(*_named(one["uri"]), facets=_version(one["sha256"]))
+                inputs[one["uri"], one["sha256"]] = _input(one["uri"], one["sha256"])
         if row["status"] == "ok":
-            facets = _version(row["audio_sha256"]) | {"lineage": LineageDatasetFacet(inputs=list(map(_edge, of_pair)))}
+            edges: list[Any] = [_edge(one["uri"], one["role"]) for one in of_pair]
+            facets = _version(row["audio_sha256"]) | {"lineage": LineageDatasetFacet(inputs=edges)}
             outputs.append(OutputDataset(*_named(row["audio_uri"]), facets=facets))
     return list(inputs.values()), outputs
 
 
-def _edge(one: Mapping[str, Any]) -> LineageDatasetInput:
+@lru_cache(REPEATED)
+def _input(uri: str, sha256: str) -> InputDataset:
+    return InputDataset(*_named(uri), facets=_version(sha256))
+
+
+@lru_cache(REPEATED)
+def _edge(uri: str, role: str) -> LineageDatasetInput:
     """That an output was made of this input, as its content or its style."""
-    role = LineageTransformation("DIRECT", one["role"].upper())
-    return LineageDatasetInput(*_named(one["uri"]), "DATASET", None, [role])
+    return LineageDatasetInput(*_named(uri), "DATASET", None, [LineageTransformation("DIRECT", role.upper())])
 
 
 def _named(uri: str) -> tuple[str, str]:
@@ -165,13 +202,17 @@ def _event(
     inputs: list[InputDataset],
     outputs: Sequence[OutputDataset] = (),
 ) -> RunEvent:
-    producer = f"urn:gramophone:{version('gramophone')}"
     return RunEvent(
         eventTime=at.isoformat(),
-        producer=producer,
+        producer=_producer(),
         run=run,
         job=job,
         eventType=state,
         inputs=inputs,
         outputs=list(outputs),
     )
+
+
+@cache
+def _producer() -> str:
+    return f"urn:gramophone:{version('gramophone')}"

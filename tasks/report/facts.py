@@ -10,6 +10,7 @@ import pandas as pd
 
 from tasks.attempts import served_by
 from tasks.curves import read_curves
+from tasks.in_full import in_full
 from tasks.layout import Layout
 from tasks.overrides import changed
 from tasks.records import schema
@@ -62,7 +63,7 @@ class Facts:
     def part(self, number: int, folder: str) -> list[dict[str, Any]]:
         """All about the pairs of one part; links are from `folder`."""
         rows = list(rows_of(self.pairs.iloc[number * PART : (number + 1) * PART]))
-        curves = read_curves({row["curves_uri"] for row in rows if row["curves_uri"]})
+        curves = read_curves({row["curves_uri"] for row in rows if row["curves_uri"]}, list(map(served_by, rows)))
         return [self._about(row, curves.get(served_by(row), {}), folder) for row in rows]
 
     @property
@@ -118,40 +119,48 @@ class Facts:
         return remedy(row["reason"], f"{self.run.run_id} {at_root(self.root)}", bool(row["quarantined"]))
 
 
-def facts(store: Store, layout: Layout, family: Family, most: int) -> Facts:
-    """What there is to tell; of at most `most` pairs, those that are not done first, then the worst style losses."""
-    frame = of_family(store, layout, family)
-    frame["left"] = frame["status"] != "ok"
-    kept = frame
-    if len(frame) > most:
-        kept = frame.sort_values(["left", "style_loss"], ascending=False, kind="stable").head(most).sort_index()
+def facts(store: Store, layout: Layout, family: Family, most: int, stood: pd.DataFrame | None = None) -> Facts:
+    """What there is to tell; of at most `most` pairs, those that are not done first, then the worst style losses.
+
+    `stood`: how the pairs stand in brief, where that is known. All of a row is read of those that are shown.
+    """
+    frame = of_family(store, layout, family, brief=True) if stood is None else stood
+    left = frame["status"] != "ok"
     return Facts(
         root=layout.root,
         family=family,
         end=read_end(store, layout, family.last.run_id),
         counts=counts(frame),
-        failures=_failures(frame[frame["left"]], f"{family.last.run_id} {at_root(layout.root)}"),
-        pairs=kept.sort_values("left", ascending=False, kind="stable"),
-        left_out=len(frame) - len(kept),
+        failures=_failures(frame[left], f"{family.last.run_id} {at_root(layout.root)}"),
+        pairs=in_full(store, layout, family, frame.loc[_shown(left, frame["style_loss"], most)]),
+        left_out=max(0, len(frame) - most),
         gone=int(frame["withdrawn"].sum()),
         withdrawn=read_withdrawn(store, layout),
     )
 
 
+def _shown(left: pd.Series, style_loss: pd.Series, most: int) -> pd.Index:
+    """Which pairs, in the manifest's order but for those that are not done, which come first."""
+    worst = pd.DataFrame({"left": left, "style_loss": style_loss})
+    if len(worst) > most:
+        worst = worst.sort_values(["left", "style_loss"], ascending=False, kind="stable").head(most).sort_index()
+    return worst.sort_values("left", ascending=False, kind="stable").index
+
+
 def _failures(left: pd.DataFrame, run: str) -> list[dict[str, Any]]:
     """By reason, the most frequent first: how many pairs, some of them, and what to do in `run`."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows_of(left):
-        found.setdefault(named(row), []).append(row)
-    return [
-        {
-            "reason": name,
-            "pairs": len(rows),
-            "first": ", ".join(_name(row) for row in rows[:3]),
-            "remedy": remedy(rows[0]["reason"], run, bool(rows[0]["quarantined"])) if rows[0]["reason"] else "",
-        }
-        for name, rows in sorted(found.items(), key=lambda one: -len(one[1]))
-    ]
+    found = []
+    for _, pairs in left.groupby(["reason", "quarantined"], sort=False, dropna=False):
+        rows = list(rows_of(pairs.head(3)))
+        found.append(
+            {
+                "reason": named(rows[0]),
+                "pairs": len(pairs),
+                "first": ", ".join(_name(row) for row in rows),
+                "remedy": remedy(rows[0]["reason"], run, bool(rows[0]["quarantined"])) if rows[0]["reason"] else "",
+            }
+        )
+    return sorted(found, key=lambda one: -one["pairs"])
 
 
 def _lineage(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pandas as pd
+
 from tasks.layout import Layout
 from tasks.records.usual import USUAL
 from tasks.report.facts import FIGURES, LINE, PART, Facts, facts
@@ -19,13 +21,16 @@ BAND = (LOWEST_HZ, HIGHEST_HZ)
 """What the spectrograms show."""
 
 
-def write_report(store: Store, layout: Layout, run_id: str | None = None, most: int = MOST_PAIRS) -> str:
+def write_report(
+    store: Store, layout: Layout, run_id: str | None = None, most: int = MOST_PAIRS, stood: pd.DataFrame | None = None
+) -> str:
     """Write the report of a run (None: the latest) and its reruns; returns the URI of the page.
 
+    `stood`: how the pairs of that run alone stand in brief, where that is known; it serves where there is no other.
     Raises UsageError where there is no such run, PairError where it cannot be written.
     """
     family = family_of(store, layout, run_id)
-    found = facts(store, layout, family, most)
+    found = facts(store, layout, family, most, stood if len(family.runs) == 1 else None)
     uri = layout.run(run_id or family.last.run_id, PAGE)
     folder = uri.rsplit("/", 1)[0]
 
@@ -33,7 +38,7 @@ def write_report(store: Store, layout: Layout, run_id: str | None = None, most: 
         text = f"gramophone.part({number}, {script_json(found.part(number, folder))})\n"
         store.replace(join(folder, "report", f"{number:04d}.js"), text.encode())
 
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(2) as pool:  # each reads a file of curves for each of its pairs
         list(pool.map(write_part, range(found.parts)))
     store.replace(uri, _page(found).encode())
     return uri

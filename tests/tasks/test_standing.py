@@ -56,7 +56,7 @@ class History:
         family = family_of(self.store, self.layout, run_id)
         frame = of_family(self.store, self.layout, family)
         brief = of_family(self.store, self.layout, family, brief=True)
-        same = [name for name in brief if name not in ("inputs", "message", "withdrawn")]
+        same = [name for name in brief if name != "inputs"]
         pd.testing.assert_frame_equal(brief[same], frame[same], check_dtype=False)
         return frame.set_index(frame["pair_id"].fillna("?"))
 

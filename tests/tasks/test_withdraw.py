@@ -128,6 +128,8 @@ def test_status_and_the_page_say_it_and_link_no_deleted_sound(library):
     assert frame["withdrawn"].to_dict() == {"p0": True, "p1": True, "p2": False}
     assert "(the licence has ended): its audio is deleted" in frame.loc["p1", "message"]
     assert frame["status"].tolist() == ["ok"] * 3
+    brief = of_family(library.store, library.layout, family, brief=True).set_index("pair_id")
+    assert brief[["withdrawn", "message"]].equals(frame[["withdrawn", "message"]])
     part = facts(library.store, library.layout, family, 100).part(0, library.layout.runs())
     told = {pair["name"]: pair for pair in part}
     assert told["p1"]["sounds"]["sounds"]["result"]["link"] is None

@@ -5,15 +5,19 @@ import logging
 import threading
 import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 
 import pytest
+from openlineage.client.serde import Serde
 
-from tasks.lineage.events import write_events
+from tasks.lineage import events
+from tasks.lineage.events import line, write_events
 from tasks.records.reasons import OutOfReach
 from tasks.records.run import Options
-from tasks.results import read_end
+from tasks.results import commit_shard, read_end
 from tests.servers import free_port
 from tests.tasks.report.test_write import Night, done, failed
+from tests.tasks.store.support import Watched
 
 
 class Backend(ThreadingHTTPServer):
@@ -61,6 +65,11 @@ def told(night):
     return [json.loads(line) for line in night.store.read(uri).data.splitlines()]
 
 
+def made(night):
+    end = read_end(night.store, night.layout, "r1")
+    return list(events.events(night.layout, night.run, end, events.shards(night.store, night.layout, night.run)))
+
+
 def test_a_run_and_its_shards_begin_and_end(night):
     found = told(night)
     assert [(one["job"]["name"], one["eventType"]) for one in found] == [
@@ -85,6 +94,36 @@ def test_a_shard_names_what_it_read_and_what_each_output_was_made_of(night):
 
 def test_the_same_run_has_the_same_events_whenever_they_are_made(night):
     assert told(night) == told(night)
+
+
+def test_a_large_run_has_its_events_in_files_of_a_bounded_size(night, monkeypatch):
+    whole = told(night)
+    monkeypatch.setattr(events, "FILE_BYTES", len(line(made(night)[0])) + 1)
+    uri = write_events(night.store, night.layout, night.run, read_end(night.store, night.layout, "r1"))
+    found = [night.store.read(night.layout.lineage("2026-01-01", "r1", number)).data for number in range(3)]
+    assert [json.loads(text) for data in found for text in data.splitlines()] == whole
+    assert [len(data.splitlines()) for data in found] == [2, 1, 1]
+    assert {uri for uri, _ in night.store.list(uri.rsplit("/", 1)[0])} == {
+        uri.replace(".jsonl", f"{number}.jsonl") for number in ("", ".0001", ".0002")
+    }
+
+
+def test_a_line_is_what_the_library_makes_of_an_event(night):
+    for event in made(night):
+        assert line(event) == json.dumps(Serde.to_dict(event), separators=(",", ":")).encode() + b"\n"
+
+
+def test_a_few_files_of_results_are_in_hand_while_events_are_made(store_root):
+    night = Night(store_root, 200)
+    for shard in range(200):
+        commit_shard(night.store, night.layout, night.run, shard, [done(shard, store_root)], {})
+    store = Watched()
+    found = events.shards(store, night.layout, night.run)
+    taken = [rows[0]["shard"] for rows in islice(found, 10)]
+    assert taken == list(range(10))
+    assert len(store.reads) <= 10 + events.FILES_AHEAD
+    assert [rows[0]["shard"] for rows in found] == list(range(10, 200))
+    assert set(store.reads.values()) == {1}
 
 
 def test_events_are_sent_to_the_backend_that_is_configured(night, backend, monkeypatch):

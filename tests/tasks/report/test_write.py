@@ -20,8 +20,10 @@ from tasks.records.run import EndRecord, Options, RunRecord, Stop
 from tasks.report import write_report
 from tasks.report.facts import PART
 from tasks.results import commit_shard
+from tasks.standing import Family, of_family
 from tasks.store import join, open_store
 from tasks.stored import parquet_bytes
+from tests.tasks.store.support import Watched
 
 EVIL = "</script><script>alert(1)</script>`rm -rf`"
 
@@ -165,6 +167,27 @@ def test_of_more_pairs_than_are_asked_for_the_worst_are_shown(store_root):
     page = night.store.read(write_report(night.store, night.layout, most=PART + 1)).data.decode()
     assert f"{60 - PART - 1} more are in the results" in page
     assert [pair["name"] for pair in night.parts()] == ["p59", *(f"p{n}" for n in range(59 - PART, 59))]
+
+
+def test_whole_rows_are_read_only_of_the_pairs_that_are_shown(store_root):
+    night = Night(store_root, 60)
+    for shard in range(6):
+        rows = [done(row, store_root) for row in range(10 * shard, 10 * shard + 10)]
+        commit_shard(night.store, night.layout, night.run, shard, rows, {})
+    store = Watched()
+    write_report(store, night.layout, most=12)
+    assert store.of_results() == [1, 1, 1, 1, 2, 2], "all in brief, then those with the worst losses"
+
+
+def test_a_standing_that_is_known_is_not_read_again(store_root):
+    night = Night(store_root, 60)
+    night.commit([*(done(row, store_root) for row in range(59)), failed(59)])
+    write_report(night.store, night.layout, most=8)
+    page, parts = night.store.read(night.layout.run("r1", "report.html")).data, night.parts()
+    stood, store = of_family(night.store, night.layout, Family((night.run,)), brief=True), Watched()
+    write_report(store, night.layout, most=8, stood=stood)
+    assert store.of_results() == [1], "that of the second shard, in which all are that are shown"
+    assert (night.store.read(night.layout.run("r1", "report.html")).data, night.parts()) == (page, parts)
 
 
 def test_a_report_is_written_anew_without_the_pictures_that_are_gone(any_root):

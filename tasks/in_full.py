@@ -1,0 +1,49 @@
+"""Some pairs of a brief standing with all columns of their attempts, from the few files that hold them."""
+
+from functools import partial
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.in_threads import in_threads
+from tasks.layout import Layout, night_of, run_id_of
+from tasks.records import schema
+from tasks.standing import OPEN, Family
+from tasks.store import Store
+from tasks.stored import frame_of, gathered, parquet_files, read_table
+
+FILES_AHEAD = 64
+ATTEMPT = ["run_id", "manifest_row"]
+
+
+def in_full(store: Store, layout: Layout, family: Family, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a family's brief standing (tasks.standing.of_family) as they are without `brief`.
+
+    Read from results files, also where they are compacted: a part holds the rows of a whole night.
+    """
+    attempts = pairs.loc[pairs["status"] != OPEN, [*ATTEMPT, "shard"]].astype({"shard": "int64"})
+    held = attempts.groupby(["run_id", "shard"])["manifest_row"].agg(list)
+    uris = _files(store, layout, family, [(str(run_id), int(shard)) for run_id, shard in held.index])
+    read = partial(_rows, store)
+    found = in_threads(read, list(zip(uris, held, strict=True)), each=1, ahead=FILES_AHEAD)
+    rows = frame_of(gathered(found), schema.RESULTS).set_index(ATTEMPT, drop=False)
+    frame = rows.reindex(pd.MultiIndex.from_frame(pairs[ATTEMPT])).set_index(pairs.index)
+    for name in pairs.columns.drop("inputs"):  # how a pair stands is more than its attempt
+        frame[name] = pairs[name]
+    return frame
+
+
+def _rows(store: Store, held: tuple[str, list[int]]) -> pa.Table:
+    uri, rows = held
+    return read_table(store, uri, schema.RESULTS).filter(pc.field("manifest_row").isin(rows))
+
+
+def _files(store: Store, layout: Layout, family: Family, shards: list[tuple[str, int]]) -> list[str]:
+    """Where each shard's results lie. Runs of other families, which serve what was skipped, are looked for."""
+    nights = {run.run_id: run.night for run in family.runs}
+    others = {run_id for run_id, _ in shards if run_id not in nights}
+    if others:
+        listed = parquet_files(store, layout.results(), others)
+        nights |= {run: night for uri in listed if (run := run_id_of(uri)) and (night := night_of(uri))}
+    return [layout.shard_results(nights[run_id], run_id, shard) for run_id, shard in shards]
