@@ -5,12 +5,12 @@ a GPU does for a pair (its level, the losses and figures of what was written, sp
 cores do that. The clock runs at 100 pairs a second for 16 cores, as many for each core of this machine, and then
 slower. Busy is the share of the time from the first batch's begin to the last one's end.
 
-Measured so (two cores of an AMD EPYC, the S3 server on them): at 12.5 pairs a second busy 0.979 in shards of 128 on two
-workers (1,024 pairs), 0.805 on one; 0.918 in shards of 32 and 0.903 in shards of eight on two (512 pairs, some of the time
-while the second starts); at 6.25 0.952 to 0.995. The cores spend 0.105 to 0.15 s a pair, with the start of all processes,
-and the S3 server 0.02: 33 ms in the threads that level contents, encode, decode what was encoded and draw, 14 in s3fs,
-11 in the flow, 10 in the processes that decode. By that they are full at some 16 pairs a second, which bounds it next.
-What else a GPU does for a pair has not been timed on one.
+Measured so (two cores of an AMD EPYC, the S3 server on them): at 12.5 pairs a second busy 0.979 in shards of 128 on
+two workers (1,024 pairs), 0.805 on one; 0.918 in shards of 32 and 0.903 in shards of eight on two (512 pairs, of
+which some while the second starts); at 6.25 0.952 to 0.995. The cores spend 0.105 to 0.15 s a pair, with the start of
+all processes, and the S3 server 0.02: 33 ms in the threads that level contents, encode, decode what was encoded and
+draw, 14 in s3fs, 11 in the flow, 10 in the processes that decode. By that they are full at some 16 pairs a second,
+which bounds it next. What else a GPU does for a pair has not been timed on one.
 
     python -m tests.bench.bench_pipeline [--pairs 384] [--shard-pairs 64 ...] [--workers 1 2] [--speeds ...]
 """
