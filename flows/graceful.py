@@ -47,19 +47,18 @@ def _end_flows(worker: subprocess.Popen[bytes]) -> None:
 
 
 def _children(pid: int) -> set[int]:
-    """Its own, not theirs, and none that has ended."""
-    found = set()
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):  # the thread has ended
-            found |= {int(child) for child in task.read_text().split()}
-    return {child for child in found if not _has_ended(child)}
+    """Its own, not theirs, and none that has ended. Not from /proc/PID/task/*/children, which misses some where others
+    come and go."""
+    return {child for child in map(int, filter(str.isdigit, os.listdir("/proc"))) if _parent(child) == pid}
 
 
-def _has_ended(pid: int) -> bool:
+def _parent(pid: int) -> int | None:
+    """None for a process that has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+        state, parent = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[:2]
     except OSError:
-        return True
+        return None
+    return None if state == "Z" else int(parent)
 
 
 if __name__ == "__main__":

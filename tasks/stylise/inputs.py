@@ -92,7 +92,8 @@ class ReadStyle:
 
     @property
     def bytes(self) -> int:
-        return int(self.clip.samples.nbytes + self.style.samples.nbytes)
+        kept = list(self.style.kept.values())  # of which another thread may add some
+        return int(self.clip.samples.nbytes + self.style.samples.nbytes + sum(one.nbytes for one in kept))
 
 
 def style_shelf() -> Shelf[ReadStyle]:

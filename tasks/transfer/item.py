@@ -1,6 +1,6 @@
 """One problem of a batch: a piece of content, the styles that it is to take on, and a seed."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -10,10 +10,14 @@ from tasks.transfer.feedforward import Network
 
 @dataclass(frozen=True)
 class Style:
-    """Mono signal at the sample rate, (samples,) float32, and its share among the item's styles (any positive unit)."""
+    """Mono signal at the sample rate, (samples,) float32, and its share among the item's styles (any positive unit).
+
+    `kept` is what was computed of the samples and is the same for every item: it lives as long as they do.
+    """
 
     samples: Tensor
     weight: float = 1.0
+    kept: dict[Hashable, Tensor] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

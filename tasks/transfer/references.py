@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 
 from tasks.transfer.buckets import bucket_of, style_bucket, style_runs
 from tasks.transfer.features.reference import Part, Reference
-from tasks.transfer.item import Item
+from tasks.transfer.item import Item, Style
 from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import frames_of, log_spectrogram, mask
 
@@ -36,27 +36,34 @@ def _part(items: Sequence[Item], n: int, settings: Settings, device: torch.devic
     rows, runs, weights = [], [], []
     for item in items:
         style = item.styles[n]
-        row, run = _represented(style.samples, settings, item.seed)
-        rows.append(pad(row, (0, 0, 0, size - len(row))).to(device))
+        row, run = _represented(style, settings, item.seed, device)
+        rows.append(pad(row, (0, 0, 0, size - len(row))))
         runs.append(pad(run, (0, size - len(run)), value=-1))
         weights.append(style.weight / sum(each.weight for each in item.styles))
     return Part(torch.stack(rows), torch.stack(runs).to(device), torch.tensor(weights, device=device))
 
 
-def _represented(signal: Tensor, settings: Settings, seed: int) -> tuple[Tensor, Tensor]:
+def _represented(style: Style, settings: Settings, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Frames that stand for a style, and the unbroken run that each belongs to. Shape: (frames, bins), (frames,).
 
-    All frames of a short one. Of a long one, runs that are drawn from the seed, one from each of as many equal parts.
+    All frames of a short one, which are kept for the next batch. Of a long one, runs that are drawn from the seed, one
+    from each of as many equal parts.
     """
-    count, each = style_runs(len(signal), settings)
-    frames = frames_of(len(signal), settings.hop_length)
+    count, each = style_runs(len(style.samples), settings)
+    if count == 1:
+        key = (settings.n_fft, settings.hop_length, device)
+        rows = style.kept.get(key)
+        if rows is None:
+            rows = style.kept[key] = _frames(style.samples.to(device), 0, each, settings)
+        return rows, torch.zeros(each, dtype=torch.int64)
+    signal, frames = style.samples.to(device), frames_of(len(style.samples), settings.hop_length)
     generator = torch.Generator().manual_seed(seed)
-    rows = []
+    drawn = []
     for n in range(count):
         first, last = n * frames // count, (n + 1) * frames // count - each
         start = first + int(torch.randint(max(1, last - first + 1), (1,), generator=generator))
-        rows.append(_frames(signal, start, each, settings))
-    return torch.cat(rows), torch.arange(count).repeat_interleave(each)
+        drawn.append(_frames(signal, start, each, settings))
+    return torch.cat(drawn), torch.arange(count).repeat_interleave(each)
 
 
 def _frames(signal: Tensor, first: int, count: int, settings: Settings) -> Tensor:

@@ -33,7 +33,7 @@ def filled(prefix, rows):
     return store
 
 
-@pytest.mark.parametrize("pairs", [12, pytest.param(100, marks=[pytest.mark.chaos, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("pairs", [8, pytest.param(100, marks=[pytest.mark.chaos, pytest.mark.timeout(900)])])
 def test_no_pair_fails_when_one_request_in_ten_does(desk, s3_server, s3_address, pairs):
     uri = join(s3_server, f"faults-{secrets.token_hex(4)}")
     store, root = filled(uri, [{}] * pairs), join(uri, "root")

@@ -18,8 +18,8 @@ from tests.servers import free_port, prefect_server_at
 
 # Long enough to be caught in the middle, on any machine: the test waits for its first committed shard.
 SLOW = {
-    "GRAMOPHONE_SPECTROGRAM_EVALUATIONS": "80",
-    "GRAMOPHONE_REFINE_EVALUATIONS": "40",
+    "GRAMOPHONE_SPECTROGRAM_EVALUATIONS": "50",
+    "GRAMOPHONE_REFINE_EVALUATIONS": "25",
     "GRAMOPHONE_SHARD_PAIRS": "2",
 }
 PAIRS = 6

@@ -8,6 +8,7 @@ from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 from torch.nn.functional import pad
 
+from tasks.transfer import references
 from tasks.transfer.buckets import batch_key, bytes_per_item, minimum_samples, padded_frames
 from tasks.transfer.item import Item, Style
 from tasks.transfer.judge import relative_losses
@@ -139,6 +140,19 @@ def test_the_defaults_give_the_same_bits_with_one_thread_and_with_four(settings)
     torch.set_num_threads(before)
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
+
+
+def test_a_style_is_transformed_once_for_all_batches_that_it_is_in(settings, monkeypatch):
+    wanted, style, seen = settings(), Style(clip("drums", 1.0)), []
+    real = references.log_spectrogram
+    monkeypatch.setattr(references, "log_spectrogram", lambda *given: seen.append(1) or real(*given))
+    items = [
+        Item(clip(name, 1.0), (replace(style, weight=weight),)) for name, weight in (("pluck", 1.0), ("organ", 2.0))
+    ]
+    found = [references.reference_of(items, wanted, CPU).styles[0].rows for _ in range(2)]
+    assert len(seen) == 1 + 2 * len(items), "and contents as often as there are any"
+    fresh = references.reference_of([Item(items[0].content, (Style(style.samples),))], wanted, CPU).styles[0].rows
+    assert all(torch.equal(rows, torch.cat([fresh, fresh])) for rows in found)
 
 
 def test_items_of_different_buckets_do_not_share_a_batch(settings):
