@@ -55,10 +55,10 @@ def _children(pid: int) -> set[int]:
 def _parent(pid: int) -> int | None:
     """None for a process that has ended."""
     try:
-        state, parent = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[:2]
+        state, parent = Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[:2]  # names may be no text
     except OSError:
         return None
-    return None if state == "Z" else int(parent)
+    return None if state == b"Z" else int(parent)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ def set_up(threads: int = 0) -> None:
     import torch
 
     torch.set_num_threads(threads or os.cpu_count() or 1)
+    torch.backends.cudnn.allow_tf32 = False  # ten bits of a convolution are too few for a peak or a filter bank
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         for option, value in ((MMAP_THRESHOLD, MAPPED_BYTES), (TRIM_THRESHOLD, KEPT_BYTES), (TOP_PAD, KEPT_BYTES // 4)):

@@ -24,7 +24,7 @@ Keep = Callable[[Attempt], None]
 
 @dataclass(frozen=True)
 class Bench:
-    """The workers, one for each device, and what every shard of a run needs to know."""
+    """The workers, some for each device, and what every shard of a run needs to know."""
 
     root: str
     run: RunRecord

@@ -1,4 +1,4 @@
-"""The worker process of a device: spawned, kept warm between shards, replaced when it dies or hangs.
+"""A worker process of a device: spawned, kept warm between shards, replaced when it dies or hangs.
 
 Messages from the worker: ("ready",) once, then ("report", stage, rows), ("attempt", Attempt), ("lookup", keys),
 and at the end of each order ("done",) or ("stopped",).

@@ -31,7 +31,8 @@ def estimate(
     """Say what a run over MANIFEST would take: audio minutes, device hours, storage and, for a price, money.
 
     Device hours go by what earlier pairs under --root took on a device like this one, for a second of audio: the mean,
-    and the range in which eight of ten of them lay. Pairs that are done are not counted again. Nothing is written.
+    and the range in which eight of ten of them lay; a device is taken to have had as many workers
+    (--workers-per-device) as it would have now. Pairs that are done are not counted again. Nothing is written.
     """
     from pydantic import ValidationError
 
@@ -52,7 +53,8 @@ def estimate(
     from tasks.worker import crowd, device_columns, devices
 
     found = devices(job.options.device)
-    set_up(crowd(job.options, found[0], os.cpu_count() or 1)[1])
+    workers, threads = crowd(job.options, found[0], os.cpu_count() or 1)
+    set_up(threads)
     planned = prepare_nightly(job, tell=partial(click.echo, err=True))
     pairs = [pair for pair in planned.plan.pairs if not pair.faults and all(one.etag for one in pair.inputs)]
     opened = estimates.lengths(pairs, lambda uris: probed_uris(uris, Roots(planned.run.allowed), job.options), most)
@@ -63,7 +65,7 @@ def estimate(
     curves = sum(stat.size for _, stat in planned.store.list(planned.layout.all_curves()))
     rows, device = read_results(planned.store, planned.layout), device_columns(found[0])
     told = estimates.estimate(usable, opened.of, rows, device, curves)
-    figures = _figures(told, len(found), hour_price)
+    figures = _figures(told, len(found), workers, hour_price)
     fails = len(planned.plan.pairs) - len(usable)
     if as_json:
         show.as_json(
@@ -85,13 +87,13 @@ def estimate(
     return 0
 
 
-def _figures(told: Any, devices: int, hour_price: float | None) -> dict[str, Any]:
+def _figures(told: Any, devices: int, workers: int, hour_price: float | None) -> dict[str, Any]:
     from tasks.estimate import Range
 
     def scaled(found: Any, by: float) -> Any:
         return None if found is None else Range(found.low * by, found.mean * by, found.high * by)
 
-    hours = scaled(told.device_seconds, 1 / 3600)
+    hours = scaled(told.device_seconds, 1 / 3600 / workers)  # a device has so many pairs in hand at a time
     figures = {
         "device_hours": hours,
         "wall_hours": scaled(hours, 1 / devices),

@@ -5,6 +5,7 @@ worker is lost: only the workers of devices live elsewhere, and all that looks a
 """
 
 import logging
+import math
 import os
 import re
 import secrets
@@ -24,7 +25,7 @@ from tasks.records.reasons import NoWorkers, OutOfReach, UsageError
 from tasks.records.run import Connection
 
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-REACH_SECONDS = 10.0
+REACH_SECONDS, GONE_SECONDS = 10.0, 5.0
 PLACE_SECONDS = 120.0
 """For how long no worker of a run at all may have a place."""
 
@@ -47,18 +48,21 @@ BOUNDED = {
 class Cluster:
     """What the workers of a run share: the settings they hand over, and when one that may work was last heard of."""
 
+    head: str  # where it answers, host:port
     settings: dict[str, str] = field(default_factory=lambda: handed_over())
     heard: float = field(default_factory=time.monotonic)
-    head: str = ""  # where it answers, host:port
+    gone: float = -math.inf  # when its head did not answer
     trouble: str = ""
     accepted: bool = False  # some node has our code
 
     def answers(self) -> bool:
         """Whether its head does. Where it does not, nothing may be asked of Ray, which waits for it without end."""
+        if time.monotonic() - self.gone < GONE_SECONDS:  # all workers ask, and each would wait
+            return False
         try:
             _connected(self.head).close()
         except OSError as error:
-            self.trouble = f"its head at {self.head} does not answer: {error}"
+            self.gone, self.trouble = time.monotonic(), f"its head at {self.head} does not answer: {error}"
             return False
         return True
 

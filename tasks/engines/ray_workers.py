@@ -1,5 +1,7 @@
 """The workers that a Ray cluster has room for: some for each GPU, else one for each so many cores of each node."""
 
+import math
+
 import ray
 
 from tasks.engines.ray_cluster import Cluster
@@ -7,6 +9,9 @@ from tasks.engines.ray_worker import RayWorker
 from tasks.records.reasons import OutOfReach, UsageError
 from tasks.records.run import Options
 from tasks.worker import AnyWorker, crowd
+
+RESOLUTION = 10_000
+"""In how many parts Ray divides a GPU."""
 
 
 def workers_on(cluster: Cluster, options: Options) -> list[AnyWorker]:
@@ -29,11 +34,12 @@ def _devices(options: Options) -> list[tuple[str, int, float, int]]:
     cores = [int(node.get("CPU", 0)) for node in nodes]
     if options.device != "cpu" and gpus:
         many, _ = crowd(options, "cuda:0", 1)
-        return [("cuda:0", options.threads, 1 / many, 0)] * gpus * many  # each sees one, its own
+        share = math.floor(RESOLUTION / many) / RESOLUTION
+        return [("cuda:0", options.threads, share, 0)] * gpus * many  # each sees one, its own
     if options.device == "cuda":
         raise OutOfReach(f"no node of the Ray cluster has a GPU ({len(nodes)} nodes); use --device auto or cpu.")
     each = [(count, crowd(options, "cpu", count)[1]) for count in cores]
-    found = [size for count, size in each for _ in range(count // size)]
+    found = [size for count, size in each for _ in range(min(count // size, options.workers_per_device or count))]
     if not found:
         has = ", ".join(map(str, cores)) or "no nodes"
         raise OutOfReach(

@@ -139,11 +139,11 @@ class S3Store(Store):
             return None
         try:
             found = self._ask("head_object", Bucket=bucket, Key=key)
-        except S3Fault as told:
-            fault = self._refusal(bucket, key) if told.code in ("403", "400") else told
-            if fault.code in ("404", "NoSuchKey"):
+        except S3Fault as fault:
+            why = self._refusal(bucket, key) if fault.code in ("403", "400") else fault
+            if why.code in ("404", "NoSuchKey"):
                 return None
-            raise fault from told
+            raise why from None
         return Stat(found["ContentLength"], _bare(found["ETag"]), found["LastModified"].timestamp())
 
     def _refusal(self, bucket: str, key: str) -> S3Fault:

@@ -93,7 +93,8 @@ def _on(device: torch.device, work: Callable[[torch.device], T]) -> T:
     except RuntimeError:  # out of memory has more than one name there
         if device.type == "cpu":
             raise
-        return work(CPU)
+    torch.cuda.empty_cache()  # not in the handler: its traceback holds what the device has made so far
+    return work(CPU)
 
 
 # --- on a device ----------------------------------------------------------------------------------

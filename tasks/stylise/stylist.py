@@ -194,9 +194,10 @@ class Stylist:
         if self.run.options.batch_mb:
             return float(self.run.options.batch_mb)
         if self.device.type == "cuda":
-            # What this process holds for later is its own; the half that is left is for the device's other worker.
+            # What this process holds for later is its own; of the rest the device's other workers take as much.
             held = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-            return (torch.cuda.mem_get_info(self.device)[0] + held) / 2e6
+            parts = max(2, self.run.options.workers_per_device)
+            return (torch.cuda.mem_get_info(self.device)[0] + held) / parts / 1e6
         return CPU_BATCH_MB
 
     def _check_stop(self) -> None:

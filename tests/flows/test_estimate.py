@@ -2,6 +2,8 @@
 
 from hashlib import sha256
 
+import pytest
+
 from tasks import attempts
 from tasks.overrides import checked
 from tasks.records.pair import Attempt, Input, Pair
@@ -41,5 +43,7 @@ def test_hours_storage_and_money_by_what_earlier_pairs_took(desk):
     assert after["device_hours"] == {"low": hours, "mean": hours, "high": hours}
     assert after["money"]["mean"] == 2.5 * hours
     assert after["audio_bytes"]["mean"] == 180 * 500_000
+    shared = desk.ask("estimate", manifest, "--workers-per-device", "2", "--json").json
+    assert shared["device_hours"]["mean"] == pytest.approx(hours / 2), "two pairs at a time"
     told = desk.ask("estimate", manifest, "--hour-price", "2.5").out
     assert "time goes by 1 earlier pair on such a device" in told
