@@ -84,7 +84,7 @@ def results(submission: Submission, end: EndRecord) -> str:
             f"- the report: [{address}]({address})" if address else f"- the report: `{page}`",
             f"- to look at and to listen to: `gramophone listen {run.run_id} {at_root(root)}`",
             f"- which pairs, and why: `gramophone status {run.run_id} {at_root(root)}`",
-            f"- rows: `{layout.results()}/night={run.night}/run={run.run_id}`",
+            f"- rows: `{layout.run_results(run.night, run.run_id)}`",
             f"- audio: `{layout.audio_folder(run.night, run.run_id)}`",
         ]
     )

@@ -53,7 +53,7 @@ def materialize_results(submission: Submission, end: EndRecord, page: str | None
         description=f"run {run.run_id}: {end.message}",
         **({"url": page} if page else {}),
     )
-    results = Asset(key=asset_key(f"{layout.results()}/night={run.night}"), properties=properties)
+    results = Asset(key=asset_key(layout.night_results(run.night)), properties=properties)
     known = {"run_id": run.run_id, "report": layout.run(run.run_id, PAGE), "exit_code": end.exit_code, **end.counts}
 
     @materialize(

@@ -30,8 +30,6 @@ def workers_for(options: Options) -> Iterator[list[AnyWorker]]:
 
 def _here(options: Options) -> list[AnyWorker]:
     """The last are taken first: one for each device before a second for any."""
-    found = []
-    for device in devices(options.device):
-        many, threads = crowd(options, device, os.cpu_count() or 1)
-        found += [(seat, Worker(device, threads, seat=seat)) for seat in range(many)]
-    return [worker for _, worker in sorted(found, key=lambda one: -one[0])]
+    found = devices(options.device)
+    many, threads = crowd(options, found[0], os.cpu_count() or 1)
+    return [Worker(device, threads, seat=seat) for seat in reversed(range(many)) for device in found]

@@ -144,6 +144,7 @@ RESULTS_COLUMNS = (
 )
 
 _CURVE = pa.list_(pa.float32())
+PICTURES = ("picture_content", "picture_style", "picture_result")
 CURVES_COLUMNS = (
     Column("schema_version", pa.int64(), "of this table"),
     Column("run_id", pa.string(), "the run"),
@@ -158,8 +159,8 @@ CURVES_COLUMNS = (
     Column("content", _CURVE, "relative content loss at each evaluation"),
     Column("style", _CURVE, "relative style loss at each evaluation"),
     *(
-        Column(f"picture_{of}", pa.binary(), f"spectrogram of the {of}, PNG: octaves upwards, each over its own time")
-        for of in ("content", "style", "result")
+        Column(name, pa.binary(), f"spectrogram of the {name[8:]}, PNG: octaves upwards, each over its own time")
+        for name in PICTURES
     ),
 )
 

@@ -32,7 +32,6 @@ LINEAGE = (
     "code_version", "lock_sha256", "image_digest", "torch", "cuda", "device", "threads", "host",
     "prefect_flow_run_id", "committed_at",
 )  # fmt: skip
-PICTURES = ("picture_content", "picture_style", "picture_result")
 LINE = ("pair_id", "status", "reason", "style_loss", "content_loss", "style_loss_heldout", "seconds_total")
 
 
@@ -171,7 +170,7 @@ def _lineage(row: Mapping[str, Any]) -> dict[str, Any]:
 def _pictures(row: Mapping[str, Any], curve: Mapping[str, Any]) -> dict[str, str]:
     if row["withdrawn"]:  # a file of curves that other pairs share keeps them
         return {}
-    return {name[8:]: base64.b64encode(curve[name]).decode() for name in PICTURES if curve.get(name)}
+    return {name[8:]: base64.b64encode(curve[name]).decode() for name in schema.PICTURES if curve.get(name)}
 
 
 def _input(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 
 from tasks import pictures
 from tasks.audio import Tag, decode, encode
+from tasks.records import schema
 from tasks.stylise.inputs import Loaded, brought_to_working_level
 from tasks.stylise.track import Piece, Track
 from tasks.transfer import judge, quality
@@ -23,7 +24,6 @@ from tasks.transfer.settings import Settings
 from tasks.transfer.spectrogram import REFERENCE_RATE
 
 CPU = torch.device("cpu")
-PICTURES = ("picture_content", "picture_style", "picture_result")
 Losses = Callable[[torch.Tensor, Item, Settings], tuple[float, float]]
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ def write(track: Track, outcome: Outcome, run_id: str | None, device: torch.devi
         "seconds_write": time.perf_counter() - clock,
     }
     values["seconds_total"] = sum(v for k, v in values.items() if k.startswith("seconds_"))
-    drawn = dict(zip(PICTURES, pictures.drawn(powers), strict=True))
+    drawn = dict(zip(schema.PICTURES, pictures.drawn(powers), strict=True))
     return Restyled(data, {k: _finite(v) for k, v in values.items()}, outcome.curves | drawn)
 
 
@@ -124,8 +124,8 @@ def measured(
     mono = written.mean(0)
     level, content = mono * quality.ratio(-gain_db), loaded.content.samples.to(device)
     styles = [style.samples.to(device) for style in loaded.styles]
-    content_loss, style_loss = _mean_losses(track, level, judge.relative_losses)
-    content_heldout, style_heldout = _mean_losses(track, level, judge.heldout_losses)
+    content_loss, style_loss = _mean_losses(track, level, content, judge.relative_losses)
+    content_heldout, style_heldout = _mean_losses(track, level, content, judge.heldout_losses)
     lufs = quality.loudness_lufs(mono, rate)
     figures = {
         "content_loss": content_loss,
@@ -151,18 +151,17 @@ def _in_image(waveform: torch.Tensor, loaded: Loaded) -> torch.Tensor:
     return spread(waveform, channels, settings.n_fft // 2, settings.hop_length // 2)
 
 
-def _mean_losses(track: Track, level: torch.Tensor, losses: Losses) -> tuple[float, float]:
-    """(content, style) loss of a mono waveform at working level: the mean over its segments by their shares."""
+def _mean_losses(track: Track, level: torch.Tensor, content: torch.Tensor, losses: Losses) -> tuple[float, float]:
+    """(content, style) loss of a mono waveform, both at working level: the mean over its segments by their shares."""
     pieces = [piece for piece in track.pieces if not piece.silent] or list(track.pieces)
 
     def of(piece: Piece) -> tuple[float, float]:
-        item = replace(piece.item, content=piece.content.to(level.device))
-        return losses(piece.of(level), item, track.loaded.settings)
+        return losses(piece.of(level), replace(piece.item, content=piece.of(content)), track.loaded.settings)
 
     found = torch.tensor([of(piece) for piece in pieces], dtype=torch.float64)
     shares = torch.tensor([piece.share for piece in pieces], dtype=torch.float64)
-    content, style = (shares @ found / shares.sum()).tolist()
-    return content, style
+    content_loss, style_loss = (shares @ found / shares.sum()).tolist()
+    return content_loss, style_loss
 
 
 def _heard(level: torch.Tensor, content: torch.Tensor, styles: Sequence[torch.Tensor], rate: int) -> dict[str, float]:

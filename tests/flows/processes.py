@@ -1,5 +1,6 @@
 """Processes as tests look at them and end them (Linux: /proc)."""
 
+import os
 import time
 from pathlib import Path
 
@@ -18,23 +19,20 @@ def wait_for(condition, what, seconds=240):
 
 
 def children_of(pid):
-    """Live descendants of a process."""
+    """Live descendants of a process, by their parents: /proc/PID/task/*/children misses some as others come and go."""
+    parents = {child: parent_of(child) for child in map(int, filter(str.isdigit, os.listdir("/proc")))}
     found, todo = [], [pid]
     while todo:
         parent = todo.pop()
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
-                kids = [int(n) for n in task.read_text().split()]
-            except OSError:  # gone meanwhile
-                continue
-            found += kids
-            todo += kids
+        kids = [child for child, above in parents.items() if above == parent]
+        found += kids
+        todo += kids
     return found
 
 
 def parent_of(pid):
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[1])
     except OSError:
         return None
 
