@@ -18,6 +18,7 @@ from flows.limits import Limits
 from flows.notices import web_address
 from flows.outcome import conclude, state_of
 from flows.session import Session
+from tasks.at_work import at_work
 from tasks.engines import MAX_WORKERS, workers_for
 from tasks.records.pair import Attempt
 from tasks.records.run import EndRecord, RunRecord, Stop
@@ -25,7 +26,6 @@ from tasks.records.words import amount, pair_name
 from tasks.report import PAGE, write_report
 from tasks.roots import bare
 from tasks.shard import Bench
-from tasks.standing import at_work
 from tasks.steps import materialize_results, record_step, whole
 from tasks.submit import Submission
 from tasks.worker import AnyWorker

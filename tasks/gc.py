@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from tasks.at_work import is_working
 from tasks.generations import newest_generations
 from tasks.layout import Layout, run_id_of
 from tasks.records.reasons import PairError
-from tasks.standing import is_working
 from tasks.store import Stat, Store
 from tasks.stored import read_table
 

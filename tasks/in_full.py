@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from tasks.in_threads import in_threads
 from tasks.layout import Layout, night_of, run_id_of
 from tasks.records import schema
-from tasks.standing import OPEN, Family
+from tasks.standing import OPEN, URIS, Family
 from tasks.store import Store
 from tasks.stored import frame_of, gathered, parquet_files, read_table
 
@@ -17,26 +17,30 @@ FILES_AHEAD = 64
 ATTEMPT = ["run_id", "manifest_row"]
 
 
-def in_full(store: Store, layout: Layout, family: Family, pairs: pd.DataFrame) -> pd.DataFrame:
+def in_full(
+    store: Store, layout: Layout, family: Family, pairs: pd.DataFrame, wanted: pa.Schema = schema.RESULTS
+) -> pd.DataFrame:
     """Rows of a family's brief standing (tasks.standing.of_family) as they are without `brief`.
 
-    Read from results files, also where they are compacted: a part holds the rows of a whole night.
+    `wanted`: the columns of an attempt that are read, from results files, also where they are compacted: a part holds
+    the rows of a whole night.
     """
-    attempts = pairs.loc[pairs["status"] != OPEN, [*ATTEMPT, "shard"]].astype({"shard": "int64"})
+    tried = pairs["status"] != OPEN
+    attempts = pairs.loc[tried, [*ATTEMPT, "shard"]].astype({"shard": "int64"})
     held = attempts.groupby(["run_id", "shard"])["manifest_row"].agg(list)
     uris = _files(store, layout, family, [(str(run_id), int(shard)) for run_id, shard in held.index])
-    read = partial(_rows, store)
+    read = partial(_rows, store, wanted)
     found = in_threads(read, list(zip(uris, held, strict=True)), each=1, ahead=FILES_AHEAD)
-    rows = frame_of(gathered(found), schema.RESULTS).set_index(ATTEMPT, drop=False)
+    rows = frame_of(gathered(found), wanted).set_index(ATTEMPT, drop=False)
     frame = rows.reindex(pd.MultiIndex.from_frame(pairs[ATTEMPT])).set_index(pairs.index)
-    for name in pairs.columns.drop("inputs"):  # how a pair stands is more than its attempt
-        frame[name] = pairs[name]
+    for name in pairs.columns.drop("inputs", errors="ignore"):  # how a pair stands is more than its attempt
+        frame[name] = pairs[name].where(~tried, frame[name]) if name in URIS else pairs[name]
     return frame
 
 
-def _rows(store: Store, held: tuple[str, list[int]]) -> pa.Table:
+def _rows(store: Store, wanted: pa.Schema, held: tuple[str, list[int]]) -> pa.Table:
     uri, rows = held
-    return read_table(store, uri, schema.RESULTS).filter(pc.field("manifest_row").isin(rows))
+    return read_table(store, uri, wanted).filter(pc.field("manifest_row").isin(rows))
 
 
 def _files(store: Store, layout: Layout, family: Family, shards: list[tuple[str, int]]) -> list[str]:

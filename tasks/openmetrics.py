@@ -40,13 +40,14 @@ class Stood:
     """How the pairs of a family of runs stand, and of those that have ended their ends, by run."""
 
     family: Family
-    pairs: pd.DataFrame
+    pairs: pd.DataFrame  # in brief
     ends: Mapping[str, EndRecord]
 
 
 def stood(store: Store, layout: Layout, family: Family) -> Stood:
     ends = {run.run_id: read_end(store, layout, run.run_id) for run in family.runs}
-    return Stood(family, of_family(store, layout, family), {name: end for name, end in ends.items() if end})
+    pairs = of_family(store, layout, family, brief=True, also=("audio_uri", "served_by", "seconds_total"))
+    return Stood(family, pairs, {name: end for name, end in ends.items() if end})
 
 
 Sample = tuple[str, dict[str, str], float]

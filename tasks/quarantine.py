@@ -3,28 +3,31 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from tasks.asked import Numbers
 from tasks.records.reasons import POLICIES, Reason
 from tasks.results import rows_of
 
 ASKED = ("params_sha256", "inputs")
 
 
-def attempts_in_vain(rows: pd.DataFrame, names: pd.Series) -> dict[str, int]:
-    """By name of the pair: its failed attempts that count, since its inputs or its parameters last changed.
+def attempts_in_vain(rows: pd.DataFrame, pair: Numbers, pairs: int) -> Numbers:
+    """Of each of so many pairs: its failed attempts that count, since its inputs or its parameters last changed.
 
     `rows` are attempts of a run and its reruns, oldest first, with the columns ASKED or, in their place, `asked`;
-    `names` say what pair each belongs to.
+    `pair` says which pair each belongs to, -1 for none.
     """
-    last: dict[str, tuple[int, int]] = {}
-    failed = rows[rows["status"] == "failed"]
+    last: dict[int, int] = {}
+    found = np.zeros(pairs, "int64")
+    vain = (rows["status"] == "failed").to_numpy(bool) & (pair >= 0)
+    failed = rows[vain]
     asked = failed["asked"] if "asked" in failed else map(what_was_asked, rows_of(failed[list(ASKED)]))
-    for name, reason, this in zip(names[failed.index], failed["reason"], asked, strict=True):
-        before, count = last.get(name, (this, 0))
-        count = count if before == this else 0
-        last[name] = (this, count + POLICIES[Reason(reason)].counted)
-    return {name: count for name, (_, count) in last.items()}
+    for number, reason, this in zip(pair[vain], failed["reason"], asked, strict=True):
+        before = found[number] if last.get(number, this) == this else 0
+        last[number], found[number] = this, before + POLICIES[Reason(reason)].counted
+    return found
 
 
 def what_was_asked(row: Mapping[str, Any]) -> int:

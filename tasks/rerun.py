@@ -4,12 +4,15 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
 from pydantic import Field
 
+from tasks.at_work import is_working
+from tasks.in_full import in_full
 from tasks.layout import Layout
 from tasks.lineage import code_version
 from tasks.look_up import look_up
@@ -26,12 +29,14 @@ from tasks.records.texts import RayAddress, TimeOfDay
 from tasks.records.words import pair_name
 from tasks.results import rows_of
 from tasks.roots import Roots, place
-from tasks.standing import Family, family_of, is_working, of_family
+from tasks.standing import VERDICT, Family, family_of, of_family
 from tasks.store import Store, open_store
 from tasks.stored import read_table
 from tasks.submit import Request, Submission, allowed_roots, check_overrides, submission
 from tasks.withdrawn import read_withdrawn
 
+CONSIDERED = pa.schema([*VERDICT, schema.RESULTS.field("code_version")])
+"""What an attempt tells of whether another may end otherwise."""
 OF_WEIGHTS = (Reason.CHECKPOINT_INVALID, Reason.INPUT_MISSING, Reason.INPUT_FORBIDDEN)
 """What a file of weights may have been the reason for. It is none of the inputs whose change is seen: it is looked at
 again."""
@@ -87,10 +92,11 @@ def prepare_rerun(job: RerunJob, scheduled: datetime | None = None) -> Selection
         raise UsageError(f"run {working[0]} is still going on; stop it first, or wait for its end.")
     check_overrides(job.set)
     cap = job.max_attempts or family.last.options.max_attempts
-    stood = of_family(store, layout, family, cap)
+    stood = of_family(store, layout, family, cap, brief=True)
     left = stood[stood["status"] != "ok"]
     if job.reasons:
         left = left[left["reason"].isin([str(r) for r in job.reasons])]
+    left = in_full(store, layout, family, left, CONSIDERED)
     table = _rows_of(store, layout, family, left)
     replaced: set[str] = set()
     mended = _mended(job, family.last.options)
@@ -149,8 +155,10 @@ def _rows_of(store: Store, layout: Layout, family: Family, left: pd.DataFrame) -
     wanted = list(zip(left["run_id"], left["manifest_row"].astype("int64"), strict=True))
     runs = {run_id for run_id, _ in wanted}
     tables = {run: read_table(store, layout.run(run, "manifest.parquet"), schema.MANIFEST) for run in sorted(runs)}
-    rows = [tables[run].slice(row, 1) for run, row in wanted]
-    return pa.concat_tables([schema.MANIFEST.empty_table(), *rows]).combine_chunks()
+    ends = accumulate(map(len, tables.values()))
+    begins = {run: end - len(table) for (run, table), end in zip(tables.items(), ends, strict=True)}
+    every = pa.concat_tables([schema.MANIFEST.empty_table(), *tables.values()])
+    return every.take(pa.array([begins[run] + row for run, row in wanted], pa.int64())).combine_chunks()
 
 
 def _mended(job: RerunJob, options: Options) -> Manifest | None:

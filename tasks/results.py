@@ -81,7 +81,7 @@ def _write_curves(
 
 T = TypeVar("T")
 ORDER = ("committed_at", "run_id", "manifest_row")
-FILES_AHEAD = 256
+FILES_AHEAD = 64
 ROWS_IN_HAND = 1_024
 
 
@@ -108,7 +108,10 @@ def read_results(
         return table if whole else table.filter(pc.field("run_id").isin(list(runs or ())))
 
     found = gathered(read_files(store, layout, read, runs, nights), less)
-    return frame_of(found, less(wanted.empty_table()).schema).sort_values(list(ORDER), ignore_index=True)
+    frame = frame_of(found, less(wanted.empty_table()).schema)
+    order = pc.sort_indices(pa.table({n: frame[n] for n in ORDER}), [(n, "ascending") for n in ORDER]).to_numpy()
+    oldest_first: pd.DataFrame = frame.iloc[order]
+    return oldest_first.reset_index(drop=True)
 
 
 def read_files(

@@ -1,18 +1,17 @@
 """How each pair stands: derived from manifests and results, never stored (blueprint, section 3)."""
 
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from filelock import FileLock, Timeout
 
+from tasks.asked import Asked, Numbers, read_asked
+from tasks.at_work import is_working
 from tasks.layout import Layout
 from tasks.quarantine import ASKED, attempts_in_vain, what_was_asked
 from tasks.records import schema
@@ -34,6 +33,7 @@ VERDICT = pa.schema(
         )
     ]
 )  # fmt: skip
+URIS = ("content_uri", "style_uri")
 OPEN = "open"
 """Status of a pair that has no attempt yet: its reason says whether the run still works on it or left it."""
 
@@ -107,90 +107,88 @@ def across_runs(rows: pd.DataFrame) -> pd.DataFrame:
     )
     keyed = rows["pair_key"].notna()
     key_of = dict(zip(asked[keyed], rows.loc[keyed, "pair_key"], strict=True))
-    key = rows["pair_key"].where(keyed, asked.map(lambda a: key_of.get(a, a)))
-    return _standing_rows(rows, key).reset_index(drop=True)
+    pair, keys = pd.factorize(rows["pair_key"].where(keyed, asked.map(lambda a: key_of.get(a, a))))
+    frame: pd.DataFrame = rows.iloc[np.sort(_stood_by(rows, pair, len(keys)))]
+    return frame.reset_index(drop=True)
 
 
 def of_family(
-    store: Store, layout: Layout, family: Family, cap: int | None = None, brief: bool = False
+    store: Store,
+    layout: Layout,
+    family: Family,
+    cap: int | None = None,
+    brief: bool = False,
+    also: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """The standing of each pair of a run and its reruns.
+    """The standing of each pair of a run and its reruns, in the order in which they were first asked for.
 
     `cap`: attempts after which a pair is quarantined; None: what the last run was given. `brief`: only the columns of
-    VERDICT without parameters and, but for what is withdrawn, inputs: some 150 bytes a pair, and 1.2 kB while they are
-    sorted and joined (tasks.in_full reads the rest of some of them).
+    VERDICT and `also`, without parameters and, but for what is withdrawn, inputs, and URIs only of pairs that are not
+    done (tasks.in_full reads the rest of some pairs): 110 bytes a pair, and 440 while they are sorted and joined.
     """
-    runs, withdrawn = [run.run_id for run in family.runs], read_withdrawn(store, layout)
+    withdrawn, asked = read_withdrawn(store, layout), read_asked(store, layout, family.runs)
     read = partial(read_results, store, layout)
     if brief:
-        read = partial(read, wanted=VERDICT, less=partial(_briefly, withdrawn))
-    rows = read(runs, nights={run.night for run in family.runs})
-    names = _names(rows)
-    stood = _standing_rows(rows, names)
-    served = _skipped(store, layout, family, read)
-    stood = pd.concat([stood, served[~served.index.isin(stood.index[stood["status"] == "ok"])]])
-    stood = stood[~stood.index.duplicated(keep="last")]  # a pair that was skipped stands by what serves it
-    every = _every_pair(store, layout, family)
-    frame = stood.reindex(every.index)
-    left = frame["status"].isna()
-    for column in every.columns:
-        frame[column] = frame[column].where(~left, every[column]).astype(every[column].dtype)
-    frame.loc[left, "status"] = OPEN
-    frame.loc[left, "reason"] = every.loc[left, "reason"]
-    frame["skipped"] = frame.index.isin(served.index) & ~frame["run_id"].isin(runs)
-    frame["attempts"] = frame.index.map(attempts_in_vain(rows, names)).fillna(0).astype("int64")
+        wanted = pa.schema([*VERDICT, *map(schema.RESULTS.field, also)])
+        read = partial(read, wanted=wanted, less=partial(_briefly, withdrawn))
+    rows = read([run.run_id for run in family.runs], nights={run.night for run in family.runs})
+    pair = asked.pair_of(rows)
+    stands = _stood_by(rows, pair, len(asked))
+    attempts = attempts_in_vain(rows, pair, len(asked))
+    served = _served(store, layout, family, asked, read)
+    elsewhere = np.zeros(len(asked), bool)
+    if len(served):
+        rows, stands, elsewhere = _with_served(rows, stands, served)
+    frame = rows.reindex(stands)  # -1, of a pair that has no attempt, is no row
+    del rows
+    frame.index = pd.RangeIndex(len(frame))
+    _tell_open(store, layout, family, asked, frame, np.flatnonzero(stands < 0))
+    frame["skipped"], frame["attempts"] = elsewhere, attempts
     enough = frame["attempts"] >= (cap or family.last.options.max_attempts)
     frame["quarantined"] = (frame["status"] == "failed") & enough
     _tell_withdrawn(frame, withdrawn)
-    return frame.drop(columns="asked", errors="ignore").reset_index(drop=True)
+    return frame.drop(columns="asked", errors="ignore")
+
+
+def _stood_by(rows: pd.DataFrame, pair: Numbers, pairs: int) -> Numbers:
+    """For each of so many pairs where among its rows (oldest commit first) the first `ok` is, else the last failure;
+    -1 where it has none. `pair`: which one each row belongs to, -1 for none."""
+    stands = np.full(pairs, -1)
+    ok, known = _ok(rows), pair >= 0
+    for some in (np.flatnonzero(known & ~ok), np.flatnonzero(known & ok)[::-1]):
+        stands[pair[some]] = some  # of several for one place the last stays
+    return stands
+
+
+def _ok(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    return (rows["status"] == "ok").to_numpy(bool)
 
 
 def _tell_withdrawn(frame: pd.DataFrame, withdrawn: Withdrawn) -> None:
     """Of pairs that are done: whether an input is withdrawn since, and in `message` what that means."""
+    frame["withdrawn"] = False
+    if not withdrawn.any:
+        return
     done = frame["status"] == "ok"
     told = {
         key: f"an input {stone.sentence()}: its audio is deleted" for key, stone in withdrawn.of(frame[done]).items()
     }
-    frame["withdrawn"] = frame.index.isin(list(told))
     if told:
+        frame.loc[list(told), "withdrawn"] = True
         frame["message"] = frame["message"].astype(object)
         frame.loc[list(told), "message"] = pd.Series(told, dtype=object)
 
 
-def _standing_rows(rows: pd.DataFrame, key: pd.Series) -> pd.DataFrame:
-    """Of the rows (oldest commit first) with one key: the first `ok`, else the last failure."""
-    ok = rows["status"] == "ok"
-    first_ok = rows[ok & ~key.where(ok).duplicated()]
-    done = set(key[first_ok.index])
-    failed = ~ok & ~key.map(lambda k: k in done)
-    last_failed = rows[failed & ~key.where(failed).duplicated(keep="last")]
-    stood: pd.DataFrame = pd.concat([first_ok, last_failed]).sort_index()
-    stood.index = pd.Index(key[stood.index], name="key")
-    return stood
-
-
-def _names(rows: pd.DataFrame) -> pd.Series:
-    """What a pair is known by within a family: its pair_id or, where it has none, its run and row."""
-    unnamed = rows["run_id"].astype(str) + "#" + rows["manifest_row"].astype(str)
-    return rows["pair_id"].where(rows["pair_id"].notna(), unnamed)
-
-
-def _every_pair(store: Store, layout: Layout, family: Family) -> pd.DataFrame:
-    """Every pair that the family was asked for, with what there is to say of one that has no attempt.
-
-    The newest run that holds a pair tells its URIs and why it was left.
-    """
-    parts = []
-    for run in family.runs:
-        table = read_table(store, layout.run(run.run_id, "manifest.parquet"), schema.MANIFEST)
-        part = table.select(["pair_id", "content_uri", "style_uri"]).to_pandas()
-        part = part.assign(run_id=run.run_id, manifest_row=range(len(part)), reason=_left_because(store, layout, run))
-        part.index = pd.Index(_names(part), name="key")
-        parts.append(part[~part.index.duplicated()])
-    every = pd.concat(parts)
-    order = every.index.drop_duplicates()
-    newest: pd.DataFrame = every[~every.index.duplicated(keep="last")].reindex(order)
-    return newest
+def _tell_open(store: Store, layout: Layout, family: Family, asked: Asked, frame: pd.DataFrame, left: Numbers) -> None:
+    """Of pairs that have no attempt: what the newest run that holds them asks for, and why it left them."""
+    frame["manifest_row"] = frame["manifest_row"].fillna(-1).astype("int64")
+    if not len(left):
+        return
+    told = asked.rows(store, layout, left)
+    because = {run.run_id: _left_because(store, layout, run) for run in family.runs}
+    told = told.assign(status=OPEN, reason=told["run_id"].map(because))
+    for name in told.columns.intersection(frame.columns):
+        frame.loc[left, name] = told[name].astype(frame[name].dtype).to_numpy()
 
 
 def left_by(stop: Stop) -> Reason:
@@ -210,61 +208,53 @@ def _left_because(store: Store, layout: Layout, run: RunRecord) -> str | None:
 def _briefly(withdrawn: Withdrawn, table: pa.Table) -> pa.Table:
     """The rows without parameters and inputs: of a failure a number stands for both; what is withdrawn keeps inputs."""
     failed = pc.equal(table["status"], "failed").combine_chunks()
-    numbers = [what_was_asked(row) for row in table.filter(failed).select(list(ASKED)).to_pylist()]
-    asked = pc.replace_with_mask(pa.nulls(len(table), pa.int64()), failed, pa.array(numbers, pa.int64()))
-    gone = withdrawn.of(table.select(["inputs", "committed_at"]).to_pandas()) if withdrawn.any else {}
-    kept = pc.is_in(pa.array(range(len(table))), pa.array(list(gone), pa.int64()))
-    inputs = pc.if_else(kept, table["inputs"], pa.scalar(None, table["inputs"].type))
-    table = table.set_column(table.column_names.index("inputs"), "inputs", inputs)
-    return table.drop_columns("params_sha256").append_column("asked", asked)
+    some = table.filter(failed)
+
+    def of_failed(values: pa.Array) -> pa.Array:
+        return pc.replace_with_mask(pa.nulls(len(table), values.type), failed, values)
+
+    asked = pa.array([what_was_asked(row) for row in some.select(list(ASKED)).to_pylist()], pa.int64())
+    brief = table.drop_columns(["params_sha256", "inputs", *URIS]).append_column("asked", of_failed(asked))
+    for name in URIS:
+        brief = brief.append_column(name, of_failed(some[name].combine_chunks()))
+    if withdrawn.any:
+        gone = withdrawn.of(table.select(["inputs", "committed_at"]).to_pandas())
+        kept = pc.is_in(pa.array(range(len(table))), pa.array(list(gone), pa.int64()))
+        none = pa.scalar(None, table["inputs"].type)
+        brief = brief.append_column("inputs", pc.if_else(kept, table["inputs"], none))
+    return brief
 
 
-def _skipped(store: Store, layout: Layout, family: Family, read: Callable[..., pd.DataFrame]) -> pd.DataFrame:
-    """The rows of other runs that serve skipped pairs, under the family's names for them."""
+def _served(
+    store: Store, layout: Layout, family: Family, asked: Asked, read: Callable[..., pd.DataFrame]
+) -> pd.DataFrame:
+    """The rows of other runs that serve skipped pairs, under the family's names for them, and which pair (`pair`)."""
     parts = []
     for run in family.runs:
         if run.skipped:
-            parts.append(read_table(store, layout.run(run.run_id, "skipped.parquet"), schema.SKIPPED).to_pandas())
+            part = read_table(store, layout.run(run.run_id, "skipped.parquet"), schema.SKIPPED).to_pandas()
+            parts.append(part.assign(pair=asked.pair_of(part.assign(run_id=run.run_id))))
     if not parts:
-        return read(()).set_index(pd.Index([], name="key", dtype=object))
-    skipped = pd.concat(parts).drop_duplicates("pair_id")
+        return pd.DataFrame()
+    skipped = pd.concat(parts).drop_duplicates("pair")
     source = skipped["served_by"].str.rsplit("/", n=1, expand=True)
-    wanted = skipped.assign(run_id=source[0], manifest_row=source[1].astype("int64"))
+    wanted = skipped[["pair", "pair_id"]].assign(run_id=source[0], manifest_row=source[1].astype("int64"))
     rows = read(set(wanted["run_id"]))
-    joined: pd.DataFrame = wanted[["pair_id", "run_id", "manifest_row"]].merge(
-        rows.drop(columns=["pair_id"]), on=["run_id", "manifest_row"]
-    )
-    return joined.set_index(pd.Index(joined["pair_id"], name="key"))[list(rows.columns)]
+    joined: pd.DataFrame = wanted.merge(rows.drop(columns="pair_id"), on=["run_id", "manifest_row"])
+    return joined[[*rows.columns, "pair"]]
 
 
-# --- is a run still at work? ----------------------------------------------------------------------
-
-
-def _run_lock(run_id: str) -> FileLock:
-    folder = Path(tempfile.gettempdir()) / f"gramophone-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return FileLock(folder / f"run-{run_id}.lock")
-
-
-@contextmanager
-def at_work(run_id: str) -> Iterator[None]:
-    """While this is held, `is_working` says yes on this machine, and no once the process is gone, however it went."""
-    lock = _run_lock(run_id)
-    with lock:
-        yield
-    Path(lock.lock_file).unlink(missing_ok=True)
-
-
-def is_working(run_id: str) -> bool:
-    """Whether a process of this machine works on the run. Of other machines it cannot tell: no."""
-    lock = _run_lock(run_id)
-    if not Path(lock.lock_file).exists():
-        return False
-    try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
+def _with_served(
+    rows: pd.DataFrame, stands: Numbers, served: pd.DataFrame
+) -> tuple[pd.DataFrame, Numbers, npt.NDArray[np.bool_]]:
+    """The rows with those that serve skipped pairs, where each pair stands then, and which stand so."""
+    done = np.append(_ok(rows), False)[stands]
+    pair = served["pair"].to_numpy()
+    better = np.flatnonzero(~done[pair])
+    stands[pair[better]] = len(rows) + better
+    elsewhere = np.zeros(len(stands), bool)
+    elsewhere[pair[better]] = True
+    return pd.concat([rows, served.drop(columns="pair")], ignore_index=True), stands, elsewhere
 
 
 def counts(frame: pd.DataFrame) -> dict[str, int]:

@@ -12,6 +12,7 @@ from shlex import quote
 
 import pandas as pd
 
+from tasks.at_work import is_working
 from tasks.gc import Orphan
 from tasks.layout import Layout
 from tasks.lineage.trace import DIGEST, digests_like
@@ -24,7 +25,6 @@ from tasks.report import write_report
 from tasks.report.write import PAGE
 from tasks.results import read_results, read_runs
 from tasks.roots import place
-from tasks.standing import is_working
 from tasks.store import AlreadyExists, Store
 from tasks.stored import read_record
 from tasks.withdrawn import read_withdrawn

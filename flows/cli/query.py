@@ -148,7 +148,8 @@ def _tell_figures(measured: str, night: str, code: int, standings: Any) -> None:
 
 def _found(one: Any) -> dict[str, Any]:
     """What there is to say of a family of runs, as --json says it."""
-    from tasks.standing import counts, is_working, reasons
+    from tasks.at_work import is_working
+    from tasks.standing import counts, reasons
 
     runs = []
     for run in one.family.runs:

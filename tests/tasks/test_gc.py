@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tasks.at_work import at_work
 from tasks.gc import orphans, removed
 from tasks.layout import Layout
 from tasks.records.reasons import OutOfReach
-from tasks.standing import at_work
 from tasks.store import join, open_store
 from tasks.store.s3 import S3Store
 from tests.proxy import Fault, proxy_to

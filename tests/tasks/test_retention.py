@@ -2,13 +2,13 @@
 
 import pytest
 
+from tasks.at_work import at_work
 from tasks.compact import compact, uncovered
 from tasks.layout import Layout
 from tasks.records import schema
 from tasks.records.pair import Attempt
 from tasks.results import commit_shard, read_results, read_runs
 from tasks.retention import forgotten
-from tasks.standing import at_work
 from tasks.store import open_store
 from tasks.stored import parquet_bytes
 from tasks.verify import verify

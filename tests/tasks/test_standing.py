@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from tasks import attempts
+from tasks.at_work import at_work, is_working
 from tasks.layout import Layout
 from tasks.overrides import checked
 from tasks.records import schema
@@ -12,7 +13,7 @@ from tasks.records.parameters import Parameters
 from tasks.records.reasons import OutOfReach, PairError, Reason, UsageError
 from tasks.records.run import EndRecord, Options, RunRecord, Stop
 from tasks.results import commit_shard, read_results
-from tasks.standing import across_runs, at_work, counts, families_of_night, family_of, is_working, of_family, reasons
+from tasks.standing import URIS, across_runs, counts, families_of_night, family_of, of_family, reasons
 from tasks.store import open_store
 from tasks.stored import parquet_bytes
 
@@ -56,8 +57,10 @@ class History:
         family = family_of(self.store, self.layout, run_id)
         frame = of_family(self.store, self.layout, family)
         brief = of_family(self.store, self.layout, family, brief=True)
-        same = [name for name in brief if name != "inputs"]
+        same = [name for name in brief if name not in ("inputs", *URIS)]
         pd.testing.assert_frame_equal(brief[same], frame[same], check_dtype=False)
+        left = frame["status"] != "ok"
+        pd.testing.assert_frame_equal(brief.loc[left, [*URIS]], frame.loc[left, [*URIS]], check_dtype=False)
         return frame.set_index(frame["pair_id"].fillna("?"))
 
     def _write(self, run_id, name, table):
