@@ -34,6 +34,7 @@ VERDICT = pa.schema(
     ]
 )  # fmt: skip
 URIS = ("content_uri", "style_uri")
+SERVED = pa.schema([schema.SKIPPED.field(name) for name in ("manifest_row", "pair_id", "served_by")])
 OPEN = "open"
 """Status of a pair that has no attempt yet: its reason says whether the run still works on it or left it."""
 
@@ -232,16 +233,21 @@ def _served(
     parts = []
     for run in family.runs:
         if run.skipped:
-            part = read_table(store, layout.run(run.run_id, "skipped.parquet"), schema.SKIPPED).to_pandas()
+            part = read_table(store, layout.run(run.run_id, "skipped.parquet"), SERVED).to_pandas()
             parts.append(part.assign(pair=asked.pair_of(part.assign(run_id=run.run_id))))
     if not parts:
         return pd.DataFrame()
     skipped = pd.concat(parts).drop_duplicates("pair")
-    source = skipped["served_by"].str.rsplit("/", n=1, expand=True)
-    wanted = skipped[["pair", "pair_id"]].assign(run_id=source[0], manifest_row=source[1].astype("int64"))
-    rows = read(set(wanted["run_id"]))
-    joined: pd.DataFrame = wanted.merge(rows.drop(columns="pair_id"), on=["run_id", "manifest_row"])
-    return joined[[*rows.columns, "pair"]]
+    source = skipped["served_by"].str.extract(r"^(?P<run_id>.*)/(?P<row>\d+)$").astype({"row": "int64"})
+    rows = read(set(source["run_id"]))
+    where = np.full(len(skipped), -1)
+    for run_id, of_run in rows.groupby("run_id")["manifest_row"]:
+        by = (source["run_id"] == run_id).to_numpy(bool)
+        where[by] = pd.Series(of_run.index, of_run).reindex(source.loc[by, "row"], fill_value=-1)
+    known = where >= 0
+    served: pd.DataFrame = rows.iloc[where[known]].reset_index(drop=True)
+    named = skipped.loc[known, ["pair_id", "pair"]].reset_index(drop=True)
+    return served.assign(pair_id=named["pair_id"], pair=named["pair"])
 
 
 def _with_served(

@@ -5,11 +5,10 @@ eight pairs a shard would leave times `--shard-pairs`. Read are: the whole night
 `gramophone compact`; a question with filters by plain pandas over the compacted parts; and the loss curves of a run.
 On a folder and, with `--s3`, on the S3 server of the tests.
 
-Measured so on a folder (two cores of an AMD EPYC, other work beside it), a million rows in 5,000 files: read as they
-are 120 s, compacted into 4 files in 93 s, read then in 10.5 to 15.8 s as one DataFrame of all columns; four columns
-of one style by plain pandas with filters 0.32 to 0.40 s (target 2); 100,000 loss curves of 100 evaluations 10.7 to
-11.4 s; at most 5.4 GB resident. On the S3 server 100,000 rows in 500 files: as they are 10.1 s, compacted in 12 s,
-then 1.8 s; the question 0.40 s; 10,000 curves 1.2 s.
+Measured so (two cores of an AMD EPYC), a million rows in 5,000 files, on a folder and on the S3 server: read as they are
+43 and 55 s, compacted into 4 files in 57 and 62 s, read then in 11 s as one DataFrame of all columns; four columns of one
+style by plain pandas with filters 0.22 and 1.3 s (target 2); 100,000 loss curves of 100 evaluations 11 and 12 s; at most
+5.0 GB resident.
 
     python -m tests.bench.bench_results [--rows 1000000] [--files 5000] [--curves 100000] [--s3] [--repeat 3]
 """
