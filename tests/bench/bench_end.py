@@ -6,8 +6,9 @@ a hundred failed. On a folder and, with `--s3`, on the S3 server of the tests.
 
 Measured so on a folder (two cores of an AMD EPYC), in seconds and MB: 20,000 pairs in 2,500 shards: verdict 4.7 and
 47, report 14 (of which the verdict's reading is 5, spared in a run) and 119, events 9.7 and 77. A million pairs in
-1,954 shards (`--shard-pairs 512`): verdict 8 and 441, report 12 and 499, events 266 and 126. The verdict of that million
-took 26 and 1,222 while pairs were known by their names and not by numbers, and rows that are done kept their URIs.
+1,954 shards (`--shard-pairs 512`): verdict 8 and 441, report 12 and 499, events 266 and 126. The verdict of that
+million took 26 and 1,222 while pairs were known by their names and not by numbers, and rows that are done kept their
+URIs.
 
     python -m tests.bench.bench_end [--pairs 2000 20000] [--shard-pairs 8] [--s3]
 """

@@ -5,10 +5,10 @@ eight pairs a shard would leave times `--shard-pairs`. Read are: the whole night
 `gramophone compact`; a question with filters by plain pandas over the compacted parts; and the loss curves of a run.
 On a folder and, with `--s3`, on the S3 server of the tests.
 
-Measured so (two cores of an AMD EPYC), a million rows in 5,000 files, on a folder and on the S3 server: read as they are
-43 and 55 s, compacted into 4 files in 57 and 62 s, read then in 11 s as one DataFrame of all columns; four columns of one
-style by plain pandas with filters 0.22 and 1.3 s (target 2); 100,000 loss curves of 100 evaluations 11 and 12 s; at most
-5.0 GB resident.
+Measured so (two cores of an AMD EPYC), a million rows in 5,000 files, on a folder and on the S3 server: read as they
+are 43 and 55 s, compacted into 4 files in 57 and 62 s, read then in 11 s as one DataFrame of all columns; four columns
+of one style by plain pandas with filters 0.22 and 1.3 s (target 2); 100,000 loss curves of 100 evaluations 11 and 12 s;
+at most 5.0 GB resident.
 
     python -m tests.bench.bench_results [--rows 1000000] [--files 5000] [--curves 100000] [--s3] [--repeat 3]
 """
