@@ -1,11 +1,13 @@
 """The deployments of infra/prefect.yaml, a Prefect worker for them, and what a person does with them in the UI."""
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, LogFilter, LogFilterFlowRunId
 from prefect.states import Cancelling, Scheduled
@@ -14,6 +16,7 @@ from tests.flows.processes import wait_for
 from tests.servers import stop
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+FILE = "infra/prefect.yaml"
 SCHEDULED = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
 SETTINGS = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_LOGGING_LEVEL": "INFO"}
 
@@ -57,16 +60,23 @@ class Server:
         return [log.message for log in self.client.read_logs(log_filter=wanted)]
 
 
+def of_compose(service):
+    """The command of a service of infra/compose.yaml."""
+    return yaml.safe_load((REPOSITORY / "infra/compose.yaml").read_text())["services"][service]["command"]
+
+
+def typed(desk, command):
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = desk.environment | {"PATH": path}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @contextmanager
 def deployed(desk):
     """The Prefect server, with the pool and the deployments of infra/prefect.yaml."""
-    for arguments in (
-        ("work-pool", "create", "gramophone", "--type", "process", "--overwrite"),
-        ("deploy", "--all", "--prefect-file", "infra/prefect.yaml"),
-    ):
-        command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env=desk.environment)
-        assert done.returncode == 0, done.stdout + done.stderr
+    for command in (of_compose("pool"), ["prefect", "--no-prompt", "deploy", "--all", "--prefect-file", FILE]):
+        typed(desk, command)
     with get_client(sync_client=True) as client:
         yield Server(client)
 

@@ -17,7 +17,7 @@ from tasks.results import read_end, read_results, read_runs
 from tasks.store import join, open_store
 from tasks.verify import verify
 from tests.flows.conftest import QUICK, SLOW
-from tests.flows.deployed import SCHEDULED, working
+from tests.flows.deployed import SCHEDULED, of_compose, typed, working
 from tests.flows.processes import wait_for
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -57,6 +57,13 @@ class Place:
 @pytest.fixture(scope="module")
 def place(s3_server):
     return Place(join(s3_server, f"deployed-{secrets.token_hex(4)}"))
+
+
+def test_an_upgrade_does_not_resume_a_pool_that_was_paused(desk, server):
+    typed(desk, ["prefect", "work-pool", "pause", "gramophone"])
+    typed(desk, of_compose("pool"))
+    assert server.client.read_work_pool("gramophone").is_paused
+    typed(desk, ["prefect", "work-pool", "resume", "gramophone"])
 
 
 @pytest.fixture(scope="module")

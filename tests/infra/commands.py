@@ -21,6 +21,11 @@ def check(command):
             check(rest)
         case ["python", "-m", "flows.graceful", *rest]:
             check(rest)
+        case ["sh", "-c", line]:
+            for one in re.split(r"&&|\|\|", line):
+                check(shlex.split(one))
+        case ["sleep", "infinity"]:
+            pass
         case ["python", "-c", code]:
             compile(code, "-c", "exec")
         case ["gramophone", *arguments]:

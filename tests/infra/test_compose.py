@@ -14,7 +14,7 @@ from tests.suite import S3_IS_OURS
 FILE = INFRA / "compose.yaml"
 COMPOSE = yaml.safe_load(FILE.read_text())
 SERVICES = COMPOSE["services"]
-ONCE = {"bucket", "pool", "deploy", "gramophone"}
+ONCE = {"bucket", "pool", "deploy", "tools"}
 each_service = pytest.mark.parametrize("name", SERVICES)
 
 

@@ -37,4 +37,4 @@ def test_one_pool_that_compose_and_kubernetes_make_and_their_workers_ask():
     assert len(files) == 4
     for file in files:
         text = file.read_text()
-        assert f"--pool, {pool}," in text or f"create, {pool}," in text, file
+        assert f"--pool, {pool}," in text or f"create {pool} " in text, file

@@ -19,7 +19,7 @@ def typed():
         span.replace("\n", " ") for span in re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", README, flags=re.DOTALL))
     ]
     for line in [*quoted.splitlines(), *prose]:
-        for part in re.split(r"&&|\|\|| > | -- |run --rm ", re.sub(r"\s#.*", "", line)):
+        for part in re.split(r"&&|\|\|| > | -- |run --rm tools |exec worker-gpu ", re.sub(r"\s#.*", "", line)):
             command = part.strip()
             if command.startswith(tuple(f"{program} " for program in PROGRAMS)) and "..." not in command:
                 yield command
