@@ -27,6 +27,14 @@ SECTIONS: dict[str, tuple[str, list[str]]] = {
     "seams": ("Seams of a whole track", ["bench_tracks", "seams"]),
     "styles": ("What represents a long style", ["bench_tracks", "styles"]),
     "memory": ("Memory of a ten-minute track", ["bench_tracks", "memory"]),
+    "plan": ("A manifest of a million rows, planned", ["bench_plan"]),
+    "pipeline": (
+        "Whether a device is kept busy",
+        ["bench_pipeline", *"--pairs 512 --shard-pairs 128 --workers 1 2".split()],
+    ),
+    "million": ("A night of a million pairs, scaled down", ["bench_million"]),
+    "end": ("Verdict, report and events at size", ["bench_end"]),
+    "at_size": ("A million results, read", ["bench_results", "--s3"]),
 }
 HEAD = """# Benchmarks
 
