@@ -30,7 +30,7 @@ SECTIONS: dict[str, tuple[str, list[str]]] = {
     "plan": ("A manifest of a million rows, planned", ["bench_plan"]),
     "pipeline": (
         "Whether a device is kept busy",
-        ["bench_pipeline", *"--pairs 512 --shard-pairs 128 --workers 1 2".split()],
+        ["bench_pipeline", "--pairs", "512", "--shard-pairs", "128", "--workers", "1", "2"],
     ),
     "million": ("A night of a million pairs, scaled down", ["bench_million"]),
     "end": ("Verdict, report and events at size", ["bench_end"]),
