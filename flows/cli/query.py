@@ -10,7 +10,7 @@ import click
 from flows.cli import listing, output, show
 from flows.cli.options import RUN_ID, field_options, json_option, root_option
 from flows.config import FIELDS, settle
-from tasks.records.reasons import QUARANTINED, OutOfReach, UsageError
+from tasks.records.reasons import QUARANTINED, REFUSALS, OutOfReach, PairError, UsageError
 from tasks.records.words import amount, at_root
 
 PAIRS = (
@@ -55,7 +55,7 @@ def status(
 
     --openmetrics writes its figures beside: to a file, which is replaced as a whole (for the textfile collector of
     node_exporter: give it a name that ends in .prom), to a Pushgateway (http://HOST:9091/metrics/job/gramophone), or,
-    with -, to stdout in place of the table.
+    with -, to stdout in place of the table. Where the results are out of reach they tell exit code 4 alone.
     """
     if manifest is not None and night is None:
         raise UsageError("--manifest goes with --night: `gramophone status --night today --manifest URI`.")
@@ -80,11 +80,15 @@ def status(
         show.as_json(found) if as_json else _tell(found, root)
         return 0
     dated = _date(night, settings.options.timezone)
-    of_night = families_of_night(store, layout, dated)
-    if manifest is not None:
-        wanted = place(manifest.replace("{night}", dated))
-        of_night = [family for family in of_night if family.first.manifest_uri == wanted]
-    standings = [stood(store, layout, family) for family in of_night]
+    wanted = None if manifest is None else place(manifest.replace("{night}", dated))
+    try:
+        of_night = families_of_night(store, layout, dated)
+        of_night = [family for family in of_night if wanted in (None, family.first.manifest_uri)]
+        standings = [stood(store, layout, family) for family in of_night]
+    except (OutOfReach, PairError):
+        if measured is not None:
+            _tell_out_of_reach(measured, dated)
+        raise
     families = [_found(one) for one in standings]
     code = 0 if families and all(one["counts"]["ok"] == one["counts"]["pairs"] for one in families) else 1
     if measured is not None:
@@ -95,8 +99,8 @@ def status(
         show.as_json({"night": dated, "families": families, "exit_code": code})
         return code
     if not families:
-        what = f" over {wanted}" if manifest is not None else ""
-        again = f"gramophone run {'MANIFEST' if manifest is None else quote(wanted)} --night {dated} {at_root(root)}"
+        what = f" over {wanted}" if wanted else ""
+        again = f"gramophone run {quote(wanted) if wanted else 'MANIFEST'} --night {dated} {at_root(root)}"
         click.echo(f"no run of the night {dated}{what} under {root}; `{again}` starts one")
     for one in families:
         _tell(one, root)
@@ -144,6 +148,14 @@ def _tell_figures(measured: str, night: str, code: int, standings: Any) -> None:
     else:
         output.check(Path(measured), overwrite=True)
         output.write(Path(measured), text.encode())
+
+
+def _tell_out_of_reach(measured: str, night: str) -> None:
+    """That nothing could be looked at: else the figures of the look before would go on standing for the night's."""
+    try:
+        _tell_figures(measured, night, 4, ())
+    except REFUSALS as error:  # told beside what keeps us from looking, and not in its place
+        click.echo(f"error: {error}", err=True)
 
 
 def _found(one: Any) -> dict[str, Any]:

@@ -79,6 +79,35 @@ def test_a_pushgateway_that_refuses_or_is_not_there_is_said_with_4(desk, gateway
     assert (away.code, "ConnectError" in away.err) == (4, True)
 
 
+GONE = ("--root", "s3://no-such-bucket-of-ours/root")
+
+
+def test_a_bucket_out_of_reach_is_told_as_4_without_the_figures_of_any_run(desk, gateway, s3_server):
+    address, sent = gateway
+    told = desk.ask(*ASKED, "--openmetrics", f"{address}/gramophone", *GONE)
+    assert (told.code, told.err) == (4, desk.ask(*ASKED, *GONE).err)
+    assert "there is no bucket no-such-bucket-of-ours" in told.err
+    [(_, _, body)] = sent
+    found = {s.name: s.value for family in text_string_to_metric_families(body.decode()) for s in family.samples}
+    assert found.keys() == {"gramophone_night_check_timestamp_seconds", "gramophone_night_exit_code"}
+    assert found["gramophone_night_exit_code"] == 4
+
+
+def test_a_bucket_out_of_reach_takes_the_place_of_yesterday_s_figures_in_a_file(desk, s3_server):
+    file = desk.folder / "night.prom"
+    file.write_text("of yesterday")
+    assert desk.ask(*ASKED, "--openmetrics", file, *GONE).code == 4
+    assert 'gramophone_night_exit_code{night="2026-01-01"} 4' in file.read_text()
+
+
+def test_where_bucket_and_gateway_are_both_away_both_are_said(desk, s3_server):
+    nobody = f"http://127.0.0.1:{free_port()}/metrics/job/gramophone"
+    told = desk.ask(*ASKED, "--openmetrics", nobody, *GONE)
+    assert told.code == 4
+    assert "ConnectError" in told.err
+    assert "there is no bucket no-such-bucket-of-ours" in told.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tasks.openmetrics import GAUGES
+from tasks.records.run import Stop
 from tests.infra.commands import INFRA
 from tests.tasks.test_openmetrics import History, a_night, openmetrics, told
 
@@ -83,6 +84,40 @@ def test_a_rule_s_runbook_is_a_heading_of_the_readme_with_something_to_type(name
 @each_rule
 def test_a_rule_has_a_case_in_the_tests_for_promtool(name):
     assert f'"{name}"' in (INFRA / "prometheus" / "alerts.test.yaml").read_text()
+
+
+def asked_for(name):
+    return {metric.removeprefix("gramophone_night_") for metric, _ in metrics(RULES[name]["expr"])}
+
+
+def test_a_page_goes_by_why_a_run_stopped_since_causes_share_an_exit_code():
+    pages = [name for name, rule in RULES.items() if rule["labels"]["severity"] == "page"]
+    assert not [name for name in pages if "last_exit_code" in asked_for(name)]
+    for name, stop in (("GramophoneStorageErrors", Stop.STORAGE), ("GramophoneNoWorkers", Stop.NO_WORKERS)):
+        assert name in pages
+        assert ("gramophone_night_last_stop", f'stop="{stop}"') in metrics(RULES[name]["expr"])
+
+
+def test_lost_pairs_page_only_where_their_run_is_silent():
+    assert asked_for("GramophonePairsLost") == {"not_done_pairs", "idle_seconds"}
+    assert " and on (night, manifest) " in RULES["GramophonePairsLost"]["expr"]
+
+
+def test_a_night_that_could_not_be_looked_at_is_storage_s_fault_and_not_missing():
+    assert "(gramophone_night_exit_code) == 4" in RULES["GramophoneStorageErrors"]["expr"]
+    assert "(gramophone_night_exit_code) == 1 unless" in RULES["GramophoneNightMissing"]["expr"]
+
+
+def test_the_monitor_is_absent_by_one_measure_and_not_while_it_sleeps():
+    expression = RULES["GramophoneMonitorAbsent"]["expr"]
+    [hours] = re.findall(r"absent_over_time\(\w+\[(\d+)h\]\)", expression)
+    assert re.findall(r"> (\d+) \* 3600", expression) == [hours]
+    jobs = yaml.safe_load_all((INFRA / "kubernetes" / "base" / "cronjobs.yaml").read_text())
+    [schedule] = [job["spec"]["schedule"] for job in jobs if job["metadata"]["name"] == "monitor"]
+    first, last = map(int, re.fullmatch(r"\d+ (\d+)-(\d+) \* \* \*", schedule).groups())
+    assert first + 24 - last + 1 < int(hours)  # an hour more where summer ends
+    [panel] = [panel for panel in BOARD["panels"] if panel["title"] == "Looked at, ago"]
+    assert panel["fieldConfig"]["defaults"]["thresholds"]["steps"][-1]["value"] == int(hours) * 3_600
 
 
 def test_the_dashboard_has_what_grafana_s_import_needs():
