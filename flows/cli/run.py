@@ -22,6 +22,7 @@ from flows.cli.options import (
 from flows.config import FIELDS, parsed, settle, validation_message
 from tasks.records.reasons import Reason, UsageError
 from tasks.records.words import amount, at_root
+from tasks.uncollected import uncollected
 
 PREFECT_SETTINGS = {
     "DO_NOT_TRACK": "1",
@@ -67,9 +68,10 @@ def run(
     settings = settle(flags)
     if settings.options.engine == "local" and settings.origins.get("ray_address") == "flag":
         raise UsageError("--ray-address goes with --engine ray.")
-    from tasks.again import job_like
-    from tasks.records.run import Job
-    from tasks.submit import prepare_nightly
+    with uncollected():
+        from tasks.again import job_like
+        from tasks.records.run import Job
+        from tasks.submit import prepare_nightly
 
     try:
         if like is not None:
@@ -186,7 +188,8 @@ def _flow(call: Callable[[], Any], prepared: Any, submission: Any, as_json: bool
     run = submission.run
     pairs, shards = amount(len(submission.plan.pairs), "pair"), amount(run.shards, "shard")
     click.echo(f"run {run.run_id}: {pairs} in {shards}, {run.skipped} skipped", err=True)
-    from flows.hosted import run_hosted
+    with uncollected():
+        from flows.hosted import run_hosted
 
     end = run_hosted(call, prepared, submission, lambda end, pairs: _tell(submission, end, pairs, as_json))
     return int(end.exit_code)
