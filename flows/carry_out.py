@@ -44,6 +44,7 @@ def _carry_out(
 ) -> State[Any]:
     run, log, at_once = submission.run, get_run_logger(), len(workers)
     limits, board = Limits(run, session), Board(submission, flow_run.id)
+    gc.collect()
     gc.freeze()  # modules and the plan stay: no collection need look through them, which takes a tenth of a second each
 
     def finished(shard: int, attempt: Attempt) -> None:

@@ -3,19 +3,34 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tasks.audio import AudioInfo
-from tasks.records.pair import Pair
+from tasks.layout import Layout
+from tasks.records import schema
+from tasks.records.pair import SEED, Pair
 from tasks.records.reasons import PairError
+from tasks.results import ORDER, read_results
+from tasks.store import Store
 
 LOW, HIGH = 0.1, 0.9
 """The range: this share of the earlier pairs took less, or no more, for a second of audio."""
 FREE = ("seed", "content_weight", "strength")
 """Parameters whose value costs nothing."""
+PAST = pa.schema(
+    [
+        schema.RESULTS.field(name)
+        for name in (
+            *ORDER, "status", "served_by", "params", "method", "device", "threads", "seconds_total", "audio_uri",
+            "audio_bytes", "audio_frames", "audio_rate",
+        )
+    ]
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,29 +60,22 @@ class Estimate:
 def estimate(
     pairs: Sequence[Pair],
     seconds_of: Callable[[Pair], float],
-    rows: pd.DataFrame,
+    past: pd.DataFrame,
     device: Mapping[str, Any],
     curves_bytes: int,
 ) -> Estimate:
-    """`seconds_of`: the length of a pair's content; `rows`: all earlier attempts; `device`: the columns of this one;
-    `curves_bytes`: of all curves that these rows have."""
+    """`seconds_of`: the length of a pair's content; `past`: as `read_past` gives it; `device`: the columns of this one;
+    `curves_bytes`: of all curves that the past has."""
     wanted = pd.DataFrame(
         {
             "audio": [seconds_of(pair) for pair in pairs],
             "method": [pair.method for pair in pairs],
-            "cost": [_cost(pair.params.canonical_json()) if pair.params else "" for pair in pairs],
+            "cost": [cost_of(pair.params.canonical_json()) if pair.params else 0 for pair in pairs],
             "format": [pair.params.audio_format if pair.params else "" for pair in pairs],
         }
     )
-    past = rows[(rows["status"] == "ok") & rows["served_by"].isna()]
     audio = past["audio_frames"] / past["audio_rate"]
-    past = past.assign(
-        audio=audio,
-        cost=past["params"].map(_cost),
-        format=past["audio_uri"].str.rsplit(".", n=1).str[-1],
-        speed=past["seconds_total"] / audio,
-        size=past["audio_bytes"] / audio,
-    )
+    past = past.assign(audio=audio, speed=past["seconds_total"] / audio, size=past["audio_bytes"] / audio)
     here = past[past["device"].eq(device["device"]) & past["threads"].fillna(0).eq(device["threads"] or 0)]
     return Estimate(
         pairs=len(wanted),
@@ -80,10 +88,29 @@ def estimate(
     )
 
 
-@cache
-def _cost(params: str) -> str:
-    """Parameters as far as they cost something."""
-    return json.dumps({name: value for name, value in json.loads(params).items() if name not in FREE}, sort_keys=True)
+def read_past(store: Store, layout: Layout) -> pd.DataFrame:
+    """What earlier pairs took that were computed, without their long texts: there may be a million of each night."""
+    return read_results(store, layout, wanted=PAST, less=priced)
+
+
+def priced(rows: pa.Table) -> pa.Table:
+    """Of attempts (columns of PAST) those that were computed, with `cost` and `format` in place of long texts."""
+    rows = rows.filter(pc.and_(pc.equal(rows["status"], "ok"), pc.is_null(rows["served_by"])))
+    cost = pa.array([cost_of(text) for text in rows["params"].to_pylist()], pa.int64())
+    ending = pa.array([uri.rsplit(".", 1)[-1] for uri in rows["audio_uri"].to_pylist()], pa.string())
+    rows = rows.drop_columns(["status", "served_by", "params", "audio_uri"])
+    return rows.append_column("cost", cost).append_column("format", ending)
+
+
+def cost_of(params: str) -> int:
+    """A number, in this process, that stands for the parameters that cost something."""
+    return _cost(SEED.sub('"seed":0', params))
+
+
+@lru_cache(4_096)
+def _cost(params: str) -> int:
+    kept = {name: value for name, value in json.loads(params).items() if name not in FREE}
+    return hash(json.dumps(kept, sort_keys=True))
 
 
 def _ratios(past: pd.DataFrame, by: str, what: str) -> pd.DataFrame:

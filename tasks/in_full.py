@@ -20,10 +20,9 @@ ATTEMPT = ["run_id", "manifest_row"]
 def in_full(
     store: Store, layout: Layout, family: Family, pairs: pd.DataFrame, wanted: pa.Schema = schema.RESULTS
 ) -> pd.DataFrame:
-    """Rows of a family's brief standing (tasks.standing.of_family) as they are without `brief`.
+    """Rows of a family's brief standing (tasks.standing.of_family) with all `wanted` columns of their attempts.
 
-    `wanted`: the columns of an attempt that are read, from results files, also where they are compacted: a part holds
-    the rows of a whole night.
+    Read from results files, also where they are compacted: a part holds the rows of a whole night.
     """
     tried = pairs["status"] != OPEN
     attempts = pairs.loc[tried, [*ATTEMPT, "shard"]].astype({"shard": "int64"})

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from tasks.asked import Asked, Numbers, read_asked
 from tasks.at_work import is_working
 from tasks.layout import Layout
-from tasks.quarantine import ASKED, attempts_in_vain, what_was_asked
+from tasks.quarantine import TOGETHER, WAS_ASKED, attempts_in_vain, what_was_asked
 from tasks.records import schema
 from tasks.records.reasons import Reason, UsageError
 from tasks.records.run import RunRecord, Stop
@@ -101,14 +101,14 @@ def standing(root: str, run_id: str | None = None) -> pd.DataFrame:
 
 def across_runs(rows: pd.DataFrame) -> pd.DataFrame:
     """The standing of each pair over the attempts of any runs: the first `ok`, else the newest failure."""
-    asked = pd.Series(
+    called = pd.Series(
         list(zip(rows["content_uri"], rows["style_uri"], rows["params_sha256"], strict=True)),
         index=rows.index,
         dtype=object,
     )
     keyed = rows["pair_key"].notna()
-    key_of = dict(zip(asked[keyed], rows.loc[keyed, "pair_key"], strict=True))
-    pair, keys = pd.factorize(rows["pair_key"].where(keyed, asked.map(lambda a: key_of.get(a, a))))
+    key_of = dict(zip(called[keyed], rows.loc[keyed, "pair_key"], strict=True))
+    pair, keys = pd.factorize(rows["pair_key"].where(keyed, called.map(lambda one: key_of.get(one, one))))
     frame: pd.DataFrame = rows.iloc[np.sort(_stood_by(rows, pair, len(keys)))]
     return frame.reset_index(drop=True)
 
@@ -132,23 +132,23 @@ def of_family(
     if brief:
         wanted = pa.schema([*VERDICT, *map(schema.RESULTS.field, also)])
         read = partial(read, wanted=wanted, less=partial(_briefly, withdrawn))
-    rows = read([run.run_id for run in family.runs], nights={run.night for run in family.runs})
+    runs = [run.run_id for run in family.runs]
+    rows = read(runs, nights={run.night for run in family.runs})
     pair = asked.pair_of(rows)
-    stands = _stood_by(rows, pair, len(asked))
+    stands, own = _stood_by(rows, pair, len(asked)), len(rows)
     attempts = attempts_in_vain(rows, pair, len(asked))
     served = _served(store, layout, family, asked, read)
-    elsewhere = np.zeros(len(asked), bool)
-    if len(served):
-        rows, stands, elsewhere = _with_served(rows, stands, served)
+    if served is not None:
+        rows, stands = _with_served(rows, stands, served)
     frame = rows.reindex(stands)  # -1, of a pair that has no attempt, is no row
     del rows
     frame.index = pd.RangeIndex(len(frame))
     _tell_open(store, layout, family, asked, frame, np.flatnonzero(stands < 0))
-    frame["skipped"], frame["attempts"] = elsewhere, attempts
+    frame["skipped"], frame["attempts"] = (stands >= own) & ~frame["run_id"].isin(runs), attempts
     enough = frame["attempts"] >= (cap or family.last.options.max_attempts)
     frame["quarantined"] = (frame["status"] == "failed") & enough
     _tell_withdrawn(frame, withdrawn)
-    return frame.drop(columns="asked", errors="ignore")
+    return frame.drop(columns=WAS_ASKED, errors="ignore")
 
 
 def _stood_by(rows: pd.DataFrame, pair: Numbers, pairs: int) -> Numbers:
@@ -214,8 +214,8 @@ def _briefly(withdrawn: Withdrawn, table: pa.Table) -> pa.Table:
     def of_failed(values: pa.Array) -> pa.Array:
         return pc.replace_with_mask(pa.nulls(len(table), values.type), failed, values)
 
-    asked = pa.array([what_was_asked(row) for row in some.select(list(ASKED)).to_pylist()], pa.int64())
-    brief = table.drop_columns(["params_sha256", "inputs", *URIS]).append_column("asked", of_failed(asked))
+    numbers = pa.array([what_was_asked(row) for row in some.select(list(TOGETHER)).to_pylist()], pa.int64())
+    brief = table.drop_columns(["params_sha256", "inputs", *URIS]).append_column(WAS_ASKED, of_failed(numbers))
     for name in URIS:
         brief = brief.append_column(name, of_failed(some[name].combine_chunks()))
     if withdrawn.any:
@@ -228,39 +228,39 @@ def _briefly(withdrawn: Withdrawn, table: pa.Table) -> pa.Table:
 
 def _served(
     store: Store, layout: Layout, family: Family, asked: Asked, read: Callable[..., pd.DataFrame]
-) -> pd.DataFrame:
-    """The rows of other runs that serve skipped pairs, under the family's names for them, and which pair (`pair`)."""
+) -> pd.DataFrame | None:
+    """The rows that serve skipped pairs, under the family's names for them, and which pair each serves (`pair`)."""
     parts = []
     for run in family.runs:
         if run.skipped:
-            part = read_table(store, layout.run(run.run_id, "skipped.parquet"), SERVED).to_pandas()
-            parts.append(part.assign(pair=asked.pair_of(part.assign(run_id=run.run_id))))
+            table = read_table(store, layout.run(run.run_id, "skipped.parquet"), SERVED)
+            by = pc.split_pattern(table["served_by"], "/", max_splits=1, reverse=True)
+            part = table.drop_columns("served_by").to_pandas()
+            pair = asked.pair_of(part.assign(run_id=run.run_id))
+            run_id, row = (pc.list_element(by, n).to_pandas() for n in (0, 1))
+            parts.append(part.assign(pair=pair, run_id=run_id, manifest_row=row.astype("int64"))[pair >= 0])
     if not parts:
-        return pd.DataFrame()
+        return None
     skipped = pd.concat(parts).drop_duplicates("pair")
-    source = skipped["served_by"].str.extract(r"^(?P<run_id>.*)/(?P<row>\d+)$").astype({"row": "int64"})
-    rows = read(set(source["run_id"]))
-    where = np.full(len(skipped), -1)
-    for run_id, of_run in rows.groupby("run_id")["manifest_row"]:
-        by = (source["run_id"] == run_id).to_numpy(bool)
-        where[by] = pd.Series(of_run.index, of_run).reindex(source.loc[by, "row"], fill_value=-1)
+    rows = read(set(skipped["run_id"])).drop_duplicates(["run_id", "manifest_row"], keep="last")
+    where, by_run = np.full(len(skipped), -1), skipped.groupby("run_id").indices
+    for run_id, numbers in rows.groupby("run_id")["manifest_row"]:
+        if (some := by_run.get(run_id)) is not None:
+            held = pd.Series(numbers.index, numbers)
+            where[some] = held.reindex(skipped["manifest_row"].iloc[some], fill_value=-1)
     known = where >= 0
-    served: pd.DataFrame = rows.iloc[where[known]].reset_index(drop=True)
-    named = skipped.loc[known, ["pair_id", "pair"]].reset_index(drop=True)
-    return served.assign(pair_id=named["pair_id"], pair=named["pair"])
+    named = skipped[known]
+    served: pd.DataFrame = rows.loc[where[known]].reset_index(drop=True)
+    return served.assign(pair_id=named["pair_id"].array, pair=named["pair"].array)
 
 
-def _with_served(
-    rows: pd.DataFrame, stands: Numbers, served: pd.DataFrame
-) -> tuple[pd.DataFrame, Numbers, npt.NDArray[np.bool_]]:
-    """The rows with those that serve skipped pairs, where each pair stands then, and which stand so."""
-    done = np.append(_ok(rows), False)[stands]
+def _with_served(rows: pd.DataFrame, stands: Numbers, served: pd.DataFrame) -> tuple[pd.DataFrame, Numbers]:
+    """The rows with those that serve skipped pairs behind them, and where each pair stands then."""
     pair = served["pair"].to_numpy()
-    better = np.flatnonzero(~done[pair])
+    better = np.flatnonzero(~np.append(_ok(rows), False)[stands][pair])
+    stands = stands.copy()
     stands[pair[better]] = len(rows) + better
-    elsewhere = np.zeros(len(stands), bool)
-    elsewhere[pair[better]] = True
-    return pd.concat([rows, served.drop(columns="pair")], ignore_index=True), stands, elsewhere
+    return pd.concat([rows, served.drop(columns="pair")], ignore_index=True), stands
 
 
 def counts(frame: pd.DataFrame) -> dict[str, int]:

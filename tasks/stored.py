@@ -20,15 +20,16 @@ LARGE = 1 << 20
 GATHERED_ROWS, GATHERED_TABLES = 4_096, 256
 
 
-def parquet_bytes(table: pa.Table) -> bytes:
-    """The table as one parquet file with page checksums. Curves are split by byte, which packs floats better."""
+def parquet_bytes(table: pa.Table, group_rows: int | None = None) -> bytes:
+    """The table as one parquet file with page checksums, in row groups of so many rows. Curves are split by byte, which
+    packs floats better."""
     floats = [f"{f.name}.list.element" for f in table.schema if f.type == pa.list_(pa.float32())]
     encoding: dict[str, Any] = {}
     if floats:
         others = [f.name for f in table.schema if pa.types.is_string(f.type)]
         encoding = {"use_byte_stream_split": floats, "use_dictionary": others}
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, **encoding)
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, row_group_size=group_rows, **encoding)
     return sink.getvalue()
 
 

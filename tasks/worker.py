@@ -208,15 +208,16 @@ def serve(connection: Connection, stop: Any, device: str, threads: int) -> None:
     for number in FOR_THE_FLOW:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_FLOW)
+    from tasks.decoding import DecodePool, die_with_parent
+
+    die_with_parent()
     with uncollected():
         import torch
 
         import tasks.stylise  # noqa: F401 - for the first order
         from tasks.computing import set_up
-        from tasks.decoding import DecodePool, die_with_parent
         from tasks.stylise.inputs import style_shelf
 
-    die_with_parent()
     set_up(threads)
     pool, shelf = DecodePool(min(4, os.cpu_count() or 1)), style_shelf()
     connection.send(("ready",))

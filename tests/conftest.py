@@ -1,5 +1,6 @@
 """One Prefect server and one S3 server for the whole suite, one place for scratch, nothing of the person's settings."""
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_unconfigure() -> None:
+    gc.unfreeze()  # flows that ran in here have frozen what was there
     SERVERS.close()
     if not IS_ONE_OF_MANY:
         shutil.rmtree(HOME, ignore_errors=True)

@@ -47,7 +47,6 @@ def estimate(
     from tasks import estimate as estimates
     from tasks.computing import set_up
     from tasks.manifest.build import probed_uris
-    from tasks.results import read_results
     from tasks.roots import Roots
     from tasks.submit import prepare_nightly
     from tasks.worker import crowd, device_columns, devices
@@ -63,8 +62,8 @@ def estimate(
         raise UsageError(f"none of the {len(opened.unusable)} contents that were opened can be used; {uri} {why}.")
     usable = [pair for pair in pairs if pair.content and pair.content.uri not in opened.unusable]
     curves = sum(stat.size for _, stat in planned.store.list(planned.layout.all_curves()))
-    rows, device = read_results(planned.store, planned.layout), device_columns(found[0])
-    told = estimates.estimate(usable, opened.of, rows, device, curves)
+    past, device = estimates.read_past(planned.store, planned.layout), device_columns(found[0])
+    told = estimates.estimate(usable, opened.of, past, device, curves)
     figures = _figures(told, len(found), workers, hour_price)
     fails = len(planned.plan.pairs) - len(usable)
     if as_json:

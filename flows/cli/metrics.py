@@ -52,8 +52,11 @@ def metrics(run_ids: tuple[str, ...], failed: bool, votes: bool, sql: str | None
     """
     if votes and failed:
         raise UsageError("--failed is about attempts, --votes about outputs: `gramophone metrics --votes` without it.")
+    import pyarrow as pa
+
     from tasks.layout import Layout
-    from tasks.results import read_results
+    from tasks.records import schema
+    from tasks.results import ORDER, read_results
     from tasks.roots import place
     from tasks.standing import known_runs
     from tasks.store import open_store
@@ -68,13 +71,16 @@ def metrics(run_ids: tuple[str, ...], failed: bool, votes: bool, sql: str | None
     if votes and sql is None:
         _votes(layout, read_votes(store, layout, asked), run_ids, as_json)
         return
-    frame = read_results(store, layout, runs)
+    shown = (*METRICS[:3], "message", "run_id") if failed else METRICS
+    in_table = pa.schema([schema.RESULTS.field(name) for name in dict.fromkeys((*ORDER, "status", *shown))])
+    whole = as_json or sql is not None
+    frame = read_results(store, layout, runs, wanted=schema.RESULTS if whole else in_table)
     if failed:
         frame = frame[frame["status"] == "failed"]
     if sql is not None:
         frame = _query({"results": frame} | ({"votes": read_votes(store, layout, asked)} if votes else {}), sql)
     elif not as_json:
-        frame = frame[list((*METRICS[:3], "message", "run_id") if failed else METRICS)]
+        frame = frame[list(shown)]
     if as_json:
         show.as_json(frame)
         return

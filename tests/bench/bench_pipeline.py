@@ -93,7 +93,7 @@ def main() -> None:
                         case = f"{shard_pairs}-{workers}-{speed:g}"
                         asked = (shard_pairs, workers, speed, given.figures, folder / f"busy-{case}")
                         rows.append(night("s3://bench/clips/manifest.parquet", f"s3://bench/root-{case}", *asked))
-                        print(" ".join(rows[-1]), flush=True)
+                        print(" ".join(rows[-1]), file=sys.stderr, flush=True)
     header = [
         "pairs of a shard",
         "workers",

@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from tasks import attempts
@@ -18,7 +19,7 @@ from tasks.records.reasons import OutOfReach, PairError, Reason
 from tasks.results import read_results
 from tasks.store import AlreadyExists, join, open_store
 from tasks.verify import verify
-from tests.tasks.test_standing import History
+from tests.tasks.test_standing import History, ok
 
 NIGHT = "2026-01-01"
 
@@ -232,3 +233,17 @@ def test_a_reader_at_any_moment_sees_every_committed_row_once(history):
     reader.join()
     assert faults == []
     assert len(rows(history)) == 16
+
+
+def test_statistics_tell_which_few_row_groups_a_style_is_in(tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.compact.GROUP_ROWS", 4)
+    history, styles = History(f"file://{tmp_path}/root"), [f"file:///style-{n}.wav" for n in range(4)]
+    run = history.run("1", [f"p{n}" for n in range(16)])
+    for shard in range(4):
+        rows = (ok(f"p{row}", row, style_uri=styles[row % 4]) for row in range(4 * shard, 4 * shard + 4))
+        history.commit(run, *rows, shard=shard)
+    [night] = compacted(history, part_rows=16)
+    groups = pq.ParquetFile(tmp_path / "root" / night.parts[0]).metadata
+    held = [groups.row_group(n).to_dict()["columns"] for n in range(groups.num_row_groups)]
+    of_style = [one["statistics"] for columns in held for one in columns if one["path_in_schema"] == "style_uri"]
+    assert [(one["min"], one["max"]) for one in of_style] == [(style, style) for style in styles]

@@ -1,10 +1,11 @@
 """What a run would take is what earlier pairs took for a second of audio, on the same device."""
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from tasks.audio import AudioInfo
-from tasks.estimate import Range, estimate, lengths
+from tasks.estimate import Range, estimate, lengths, priced
 from tasks.overrides import checked
 from tasks.records.pair import Input, Pair
 from tasks.records.reasons import PairError, Reason
@@ -31,7 +32,8 @@ def past(*of, device=HERE, **params):
 
 
 def told(pairs, rows, curves=0):
-    return estimate(pairs, lengths(pairs, lambda uris: {}, 9).of, rows, HERE, curves)
+    earlier = priced(pa.Table.from_pandas(rows, preserve_index=False)).to_pandas()
+    return estimate(pairs, lengths(pairs, lambda uris: {}, 9).of, earlier, HERE, curves)
 
 
 def test_the_mean_and_the_range_scale_with_the_audio():

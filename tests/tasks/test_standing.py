@@ -147,6 +147,32 @@ def test_a_skipped_pair_stands_by_the_older_attempt_that_serves_it(history):
     assert counts(frame)["ok"] == 2
 
 
+def test_a_pair_that_its_own_family_serves_counts_as_of_no_earlier_run(history):
+    first = history.run("1", ["a", "b"], end=Stop.FINISHED)
+    history.commit(first, ok("a", 0), failed("b", 1, Reason.WORKER_LOST))
+    history.run("2", ["b"], parent="1", skipped=[("b", "1/0")], end=Stop.FINISHED)
+    frame = history.standing("2")
+    assert frame["status"].tolist() == ["ok", "ok"]
+    assert counts(frame)["skipped"] == 0
+
+
+def test_a_row_that_serves_what_nobody_asked_for_makes_no_pair_done(history):
+    history.commit(history.run("1", ["a"], end=Stop.FINISHED), ok("a", 0))
+    history.run("2", ["b", "c"], skipped=[("b", "1/0")], end=Stop.FINISHED)
+    damaged = {"manifest_row": 7, "pair_id": "a", "served_by": "1/0", "audio_uri": "x"}
+    table = schema.table_of([damaged], schema.SKIPPED)
+    history.store.replace(history.layout.run("2", "skipped.parquet"), parquet_bytes(table))
+    assert history.standing("2")["status"].tolist() == ["open", "open"]
+
+
+def test_an_attempt_that_lies_there_twice_serves_as_one(history):
+    first = history.run("1", ["a"], end=Stop.FINISHED)
+    history.commit(first, ok("a", 0))
+    history.commit(first, ok("a", 0), shard=1)
+    history.run("2", ["a"], skipped=[("a", "1/0")], end=Stop.FINISHED)
+    assert counts(history.standing("2"))["skipped"] == 1
+
+
 def test_pairs_without_an_id_are_told_apart(history):
     run = history.run("1", [None, None], end=Stop.FINISHED)
     history.commit(run, failed(None, 0, Reason.ROW_INVALID), failed(None, 1, Reason.ROW_INVALID))
