@@ -1,9 +1,12 @@
 """`gramophone compact` as it is typed."""
 
+import re
+
 import pandas as pd
 
+from tests.infra.commands import INFRA
 from tests.tasks.test_compact import attempt
-from tests.tasks.test_standing import History
+from tests.tasks.test_standing import History, ok
 
 
 def test_a_night_is_merged_once_and_read_as_before(desk):
@@ -26,3 +29,16 @@ def test_a_night_is_merged_once_and_read_as_before(desk):
     assert "merged below" in desk.ask("compact", "--night", "2026-01-01").out
     assert len(desk.ask("metrics", "--json").json) == 6
     assert "no results of 1999-01-01" in desk.ask("compact", "--night", "1999-01-01").out
+
+
+def test_what_the_readme_asks_of_one_style_is_answered_from_the_parts(desk):
+    [asked] = re.findall(r"```python\n(.*?)```", (INFRA / "README.md").read_text(), re.DOTALL)
+    night = f"file://{desk.folder}/readme"
+    history = History(night)
+    run = history.run("1", ["a", "b", "c"], night="2026-11-24")
+    for row, style in enumerate(("rain", "wind", "rain")):
+        history.commit(run, ok("abc"[row], row, style_uri=f"s3://music/library/{style}.flac"), shard=row)
+    assert desk.ask("compact", "--root", night).code == 0
+    names = {}
+    exec(asked.replace("s3://music/gramophone", night), names)
+    assert names["rain"]["pair_id"].tolist() == ["a", "c"]
