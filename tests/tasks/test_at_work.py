@@ -6,7 +6,13 @@ import sys
 
 from tasks.at_work import at_work, is_working
 
-HOLD = "import sys; from tasks.at_work import at_work\nwith at_work(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
+HOLD = """
+import sys
+from tasks.at_work import at_work
+with at_work(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_a_run_is_at_work_as_long_as_somebody_says_so():
