@@ -131,7 +131,7 @@ def main() -> None:
     if given.child:
         child(*given.child)
         return
-    print(machine("pyarrow", "pandas", "s3fs", shard_pairs=given.shard_pairs), flush=True)
+    print(machine("pyarrow", "pandas", "s3fs", shard_pairs=given.shard_pairs), flush=True, end="\n\n")
     with roots(given.s3) as places:
         for place in places:
             found: list[dict[str, Any]] = []

@@ -5,10 +5,8 @@ PostgreSQL, shards, worker process, audio, curves and results on an S3 server, v
 computes is left out (tests/bench/night_stub.py). The same shards as plain calls, without Prefect, tell its share. The
 last column is the largest run's times what a million is of it: of what grows with the pairs, and of the rest once.
 
-Measured so (two cores of an AMD EPYC, all servers on them, scaled down by 100): 10,000 pairs in 237 s, of which 176 are
-shards, 141 ms each and 92 without Prefect, whose share of pairs of a second each is 0.6 %; verdict 12 s, report and
-events 31 s. The flow holds 709 MB from its first shard to its last, 756 at the end of 1,000 pairs and 830 of 10,000.
-With `--engine ray` 2,000 pairs took 84 s, 175 ms a shard: Prefect and Ray together are 1.05 % of such pairs.
+Measured figures are in RESULTS.md. With `--engine ray` 2,000 pairs took 84 s, 175 ms a shard: Prefect and Ray together
+are 1.05 % of such pairs (two cores of an AMD EPYC, all servers on them, before imports went without the collector).
 
     python -m tests.bench.bench_million [--pairs 100 1000 10000] [--shard-pairs 8] [--pair-seconds 1.0] [--engine ray]
 """
