@@ -54,9 +54,16 @@ def opened(page, name):
 
 
 def playing(page, source):
-    """Wait until a source is heard: the position moves."""
-    page.wait_for_function(f"() => {CURRENT} === '{source}' && !gramophone.player.audios['{source}'].paused")
-    page.wait_for_function(f"() => {POSITION} > {page.evaluate(POSITION)}")
+    """Wait until a source is heard: the position moves, be it for the last tenth of a second."""
+    page.evaluate("window.before = undefined")
+    page.wait_for_function(
+        f"""() => {{
+            const heard = {CURRENT} === '{source}' && !gramophone.player.audios['{source}'].paused
+            const before = window.before
+            window.before = heard ? {POSITION} : undefined
+            return heard && before !== undefined && window.before !== before
+        }}"""
+    )
 
 
 def test_the_verdict_and_what_to_do_are_what_one_sees_first(page, night):
