@@ -22,7 +22,7 @@ demo: setup
 	$(BIN)/gramophone demo
 
 # In so many processes, file by file.
-JOBS := 3
+JOBS := 2
 
 test: lint
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
