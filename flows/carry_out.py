@@ -1,6 +1,5 @@
 """Carry out a planned run: record it, fan out its shards, judge it. What nightly and rerun have in common."""
 
-import gc
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -29,6 +28,7 @@ from tasks.roots import bare
 from tasks.shard import Bench
 from tasks.steps import materialize_results, record_step, whole
 from tasks.submit import Submission
+from tasks.uncollected import set_aside
 from tasks.worker import AnyWorker
 
 task_runner: Any = ThreadPoolTaskRunner(max_workers=MAX_WORKERS)
@@ -44,8 +44,7 @@ def _carry_out(
 ) -> State[Any]:
     run, log, at_once = submission.run, get_run_logger(), len(workers)
     limits, board = Limits(run, session), Board(submission, flow_run.id)
-    gc.collect()
-    gc.freeze()  # modules and the plan stay: no collection need look through them, which takes a tenth of a second each
+    set_aside()
 
     def finished(shard: int, attempt: Attempt) -> None:
         tell(run, shard, attempt)

@@ -15,8 +15,8 @@ from tasks.store import Store
 from tasks.stored import read_table
 
 Numbers = npt.NDArray[np.int64]
-PAIR_IDS = pa.schema([schema.MANIFEST.field("pair_id")])
-NAMED = pa.schema([schema.MANIFEST.field(name) for name in ("pair_id", "content_uri", "style_uri")])
+PAIR_IDS = schema.some(schema.MANIFEST, "pair_id")
+NAMED = schema.some(schema.MANIFEST, "pair_id", "content_uri", "style_uri")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tasks.generations import Generation, begun_generations, newest_generations
 from tasks.layout import Layout, night_of
@@ -54,7 +53,7 @@ def compact(store: Store, layout: Layout, night: str, uris: Iterable[str], part_
     parts: list[str] = []
     rows = 0
     for table in _parts(store, uris, part_rows):
-        data = parquet_bytes(table.take(pc.sort_indices(table, BY)), GROUP_ROWS)
+        data = parquet_bytes(table.sort_by(BY), GROUP_ROWS)
         part = layout.part(night, number, len(parts), hashlib.sha256(data).hexdigest())
         store.keep(part, data)  # its name tells what it holds: another writer at the same time does no harm
         parts.append(layout.below(part))

@@ -24,10 +24,8 @@ Served = dict[str, Any]
 """The results row of an earlier `ok` attempt that serves a pair, as far as it is copied."""
 IDENTITY = ("inputs", "method", "params", "seed", "model_sha256", "algorithm_version")
 READ = ("status", "pair_key", "content_uri", "served_by", "audio_uri", *ORDER, *IDENTITY)
-WANTED = pa.schema([schema.RESULTS.field(name) for name in READ])
-COPIES = pa.schema(
-    [schema.RESULTS.field(name) for name in ("run_id", "manifest_row", "served_by", "pair_key", *COPIED)]
-)
+WANTED = schema.some(schema.RESULTS, *READ)
+COPIES = schema.some(schema.RESULTS, "run_id", "manifest_row", "served_by", "pair_key", *COPIED)
 REPEATED = ("method", "params", "model_sha256")
 FILE = "file"
 """Column of the results file that holds a row: what is seldom asked for is read from there."""

@@ -22,14 +22,9 @@ LOW, HIGH = 0.1, 0.9
 """The range: this share of the earlier pairs took less, or no more, for a second of audio."""
 FREE = ("seed", "content_weight", "strength")
 """Parameters whose value costs nothing."""
-PAST = pa.schema(
-    [
-        schema.RESULTS.field(name)
-        for name in (
-            *ORDER, "status", "served_by", "params", "method", "device", "threads", "seconds_total", "audio_uri",
-            "audio_bytes", "audio_frames", "audio_rate",
-        )
-    ]
+PAST = schema.some(
+    schema.RESULTS, *ORDER, "status", "served_by", "params", "method", "device", "threads", "seconds_total",
+    "audio_uri", "audio_bytes", "audio_frames", "audio_rate",
 )  # fmt: skip
 
 

@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 from tasks.in_threads import in_threads
 from tasks.layout import Layout, night_of, run_id_of
 from tasks.records import schema
+from tasks.results import FILES_AHEAD
 from tasks.standing import OPEN, URIS, Family
 from tasks.store import Store
 from tasks.stored import frame_of, gathered, parquet_files, read_table
 
-FILES_AHEAD = 64
 ATTEMPT = ["run_id", "manifest_row"]
 
 

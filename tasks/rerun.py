@@ -35,7 +35,7 @@ from tasks.stored import read_table
 from tasks.submit import Request, Submission, allowed_roots, check_overrides, submission
 from tasks.withdrawn import read_withdrawn
 
-CONSIDERED = pa.schema([*VERDICT, schema.RESULTS.field("code_version")])
+CONSIDERED = schema.some(schema.RESULTS, *VERDICT.names, "code_version")
 """What an attempt tells of whether another may end otherwise."""
 OF_WEIGHTS = (Reason.CHECKPOINT_INVALID, Reason.INPUT_MISSING, Reason.INPUT_FORBIDDEN)
 """What a file of weights may have been the reason for. It is none of the inputs whose change is seen: it is looked at

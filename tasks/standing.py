@@ -24,17 +24,12 @@ from tasks.store import Store, open_store
 from tasks.stored import read_table
 from tasks.withdrawn import Withdrawn, read_withdrawn
 
-VERDICT = pa.schema(
-    [
-        schema.RESULTS.field(name)
-        for name in (
-            "run_id", "manifest_row", "pair_id", "shard", "status", "reason", "message", "params_sha256", "inputs",
-            "content_uri", "style_uri", "committed_at", "style_loss",
-        )
-    ]
+VERDICT = schema.some(
+    schema.RESULTS, "run_id", "manifest_row", "pair_id", "shard", "status", "reason", "message", "params_sha256",
+    "inputs", "content_uri", "style_uri", "committed_at", "style_loss",
 )  # fmt: skip
 URIS = ("content_uri", "style_uri")
-SERVED = pa.schema([schema.SKIPPED.field(name) for name in ("manifest_row", "pair_id", "served_by")])
+SERVED = schema.some(schema.SKIPPED, "manifest_row", "pair_id", "served_by")
 OPEN = "open"
 """Status of a pair that has no attempt yet: its reason says whether the run still works on it or left it."""
 
@@ -130,7 +125,7 @@ def of_family(
     withdrawn, asked = read_withdrawn(store, layout), read_asked(store, layout, family.runs)
     read = partial(read_results, store, layout)
     if brief:
-        wanted = pa.schema([*VERDICT, *map(schema.RESULTS.field, also)])
+        wanted = schema.some(schema.RESULTS, *VERDICT.names, *also)
         read = partial(read, wanted=wanted, less=partial(_briefly, withdrawn))
     runs = [run.run_id for run in family.runs]
     rows = read(runs, nights={run.night for run in family.runs})

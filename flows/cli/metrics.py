@@ -52,8 +52,6 @@ def metrics(run_ids: tuple[str, ...], failed: bool, votes: bool, sql: str | None
     """
     if votes and failed:
         raise UsageError("--failed is about attempts, --votes about outputs: `gramophone metrics --votes` without it.")
-    import pyarrow as pa
-
     from tasks.layout import Layout
     from tasks.records import schema
     from tasks.results import ORDER, read_results
@@ -72,7 +70,7 @@ def metrics(run_ids: tuple[str, ...], failed: bool, votes: bool, sql: str | None
         _votes(layout, read_votes(store, layout, asked), run_ids, as_json)
         return
     shown = (*METRICS[:3], "message", "run_id") if failed else METRICS
-    in_table = pa.schema([schema.RESULTS.field(name) for name in dict.fromkeys((*ORDER, "status", *shown))])
+    in_table = schema.some(schema.RESULTS, *dict.fromkeys((*ORDER, "status", *shown)))
     whole = as_json or sql is not None
     frame = read_results(store, layout, runs, wanted=schema.RESULTS if whole else in_table)
     if failed:

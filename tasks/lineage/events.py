@@ -12,7 +12,6 @@ from urllib.parse import quote
 from uuid import NAMESPACE_URL, UUID, uuid5
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
 from openlineage.client.facet_v2 import (
     dataset_version_dataset,
@@ -38,14 +37,9 @@ FILE_BYTES = 16 << 20
 FILES_AHEAD = 16
 REPEATED = 1_024
 """Inputs that are kept for the pairs that follow: few styles serve many."""
-NEEDED = pa.schema(
-    [
-        schema.RESULTS.field(name)
-        for name in (
-            "shard", "status", "inputs", "audio_uri", "audio_sha256", "prefect_flow_run_id", "started_at",
-            "committed_at",
-        )
-    ]
+NEEDED = schema.some(
+    schema.RESULTS, "shard", "status", "inputs", "audio_uri", "audio_sha256", "prefect_flow_run_id", "started_at",
+    "committed_at",
 )  # fmt: skip
 Shard = Sequence[Mapping[str, Any]]
 """The rows of one results file, as far as they are NEEDED."""

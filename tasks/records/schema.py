@@ -234,6 +234,11 @@ VOTES = _schema(VOTES_COLUMNS)
 TRAINING = _schema(TRAINING_COLUMNS)
 
 
+def some(whole: pa.Schema, *names: str) -> pa.Schema:
+    """These columns of a schema, in this order."""
+    return pa.schema([whole.field(name) for name in names])
+
+
 def table_of(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     """Rows as a table of exactly `schema`: a name that it lacks is a mistake of ours, a missing one is null."""
     known = set(schema.names)

@@ -13,9 +13,9 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.states import Cancelling, Scheduled
 
 from tests.flows.processes import wait_for
+from tests.infra.commands import INFRA, REPOSITORY
 from tests.servers import stop
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 FILE = "infra/prefect.yaml"
 SCHEDULED = datetime(2026, 11, 23, 2, 30, tzinfo=UTC)
 SETTINGS = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_LOGGING_LEVEL": "INFO"}
@@ -62,7 +62,7 @@ class Server:
 
 def of_compose(service):
     """The command of a service of infra/compose.yaml."""
-    return yaml.safe_load((REPOSITORY / "infra/compose.yaml").read_text())["services"][service]["command"]
+    return yaml.safe_load((INFRA / "compose.yaml").read_text())["services"][service]["command"]
 
 
 def typed(desk, command):

@@ -53,7 +53,8 @@ def hear(tab, *keys):
     for key in keys:
         tab.keyboard.press(key)
         name = {"q": "content", "w": "style"}.get(key, key.upper())
-        tab.wait_for_function(f"() => blind.player.current === '{name}' && blind.heard['{name}'] > 0.1")
+        tab.wait_for_function(f"() => blind.player.current === '{name}' && !blind.player.audios['{name}'].paused")
+        tab.wait_for_function(f"() => blind.heard['{name}'] > 0.1")
 
 
 def votes(desk):

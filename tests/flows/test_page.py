@@ -61,7 +61,7 @@ def playing(page, source):
             const heard = {CURRENT} === '{source}' && !gramophone.player.audios['{source}'].paused
             const before = window.before
             window.before = heard ? {POSITION} : undefined
-            return heard && before !== undefined && window.before !== before
+            return heard && before !== undefined && window.before > before
         }}"""
     )
 
