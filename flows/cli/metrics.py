@@ -70,15 +70,23 @@ def metrics(run_ids: tuple[str, ...], failed: bool, votes: bool, sql: str | None
         _votes(layout, read_votes(store, layout, asked), run_ids, as_json)
         return
     shown = (*METRICS[:3], "message", "run_id") if failed else METRICS
-    in_table = schema.some(schema.RESULTS, *dict.fromkeys((*ORDER, "status", *shown)))
-    whole = as_json or sql is not None
-    frame = read_results(store, layout, runs, wanted=schema.RESULTS if whole else in_table)
-    if failed:
-        frame = frame[frame["status"] == "failed"]
+
+    def read(wanted: Sequence[str]) -> Any:
+        needed = schema.some(schema.RESULTS, *dict.fromkeys((*ORDER, "status", *wanted)))
+        frame = read_results(store, layout, runs, wanted=needed)
+        return frame[frame["status"] == "failed"] if failed else frame
+
     if sql is not None:
-        frame = _query({"results": frame} | ({"votes": read_votes(store, layout, asked)} if votes else {}), sql)
-    elif not as_json:
-        frame = frame[list(shown)]
+        from tasks.sql import Table, answer
+
+        tables = {"results": Table(schema.RESULTS, lambda wanted: read(wanted.names))}
+        if votes:
+            tables["votes"] = Table(schema.VOTES, lambda wanted: read_votes(store, layout, asked))
+        frame = answer(sql, tables)
+    elif as_json:
+        frame = read(schema.RESULTS.names)
+    else:
+        frame = read(shown)[list(shown)]
     if as_json:
         show.as_json(frame)
         return
@@ -111,17 +119,3 @@ def _votes(layout: Any, votes: Any, run_ids: Sequence[str], as_json: bool) -> No
         click.echo(
             f"left out: {', '.join(found.left_out)}: rated the hidden reference below 90 in more than 15 % of trials"
         )
-
-
-def _query(tables: dict[str, Any], sql: str) -> Any:
-    """The query's answer. It sees these tables and nothing else: no file, no network."""
-    import duckdb
-
-    connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
-    for name, frame in tables.items():
-        connection.register(name, frame)
-    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-    try:
-        return connection.execute(sql).df()
-    except duckdb.Error as error:
-        raise UsageError(f"--sql: {str(error).splitlines()[0]}") from error
