@@ -122,6 +122,13 @@ def desk(tmp_path_factory, prefect_server):
     return Desk(folder, dict(os.environ))
 
 
+@pytest.fixture(params=["local", pytest.param("ray", marks=(pytest.mark.chaos, pytest.mark.timeout(1800)))])
+def engine(request, desk):
+    """Where the workers of all runs live that are typed meanwhile: on this machine, then on Ray."""
+    with patch.dict(desk.environment, GRAMOPHONE_ENGINE=request.param):
+        yield request.param
+
+
 @pytest.fixture(scope="module")
 def server(desk):
     """The suite's Prefect server, with the deployments of infra/prefect.yaml."""

@@ -23,8 +23,8 @@ from tests.flows.conftest import PATIENCE_SECONDS, prefix_of_pairs
 from tests.proxy import Fault, Proxy, Seen, proxy_to
 
 PAIRS, SHARD = 6, 2
-Point = Callable[[str, str, int], bool]
-"""Whether this is the request to be killed at: its method, path and number."""
+Kind = Callable[[str, str], bool]
+"""Whether a request, by its method and path, is one of those that are meant."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,17 @@ def prefix(s3_server):
     return prefix_of_pairs(s3_server, "crashes", PAIRS)
 
 
-def crash(desk, prefix, s3_address, name, point, when):
-    """A run that is killed `when` (before or after) the request that `point` tells, and what brings it to its end."""
+def crash(desk, prefix, s3_address, name, kind, nth, when, engine="local"):
+    """A run that is killed `when` (before or after) the nth request of a kind, and what brings it to its end."""
     root, manifest = join(prefix, name), join(prefix, "manifest.parquet")
-    machine = {"TMPDIR": str(desk.folder / name)}  # where the lock of its device lies
+    machine = {"TMPDIR": str(desk.folder / name), "GRAMOPHONE_ENGINE": engine}  # where the lock of its device lies
     (desk.folder / name).mkdir()
     store, layout = open_store(root), Layout(root)
     with proxy_to(s3_address) as proxy:
         flow = desk.start(
             "run", manifest, "--root", root, "--shard-pairs", str(SHARD), GRAMOPHONE_S3_ENDPOINT=proxy.url, **machine
         )
-        hit = _kill_at(proxy, flow.pid, point, when)
+        hit = _kill_at(proxy, flow.pid, kind, nth, when)
         flow.communicate(timeout=PATIENCE_SECONDS)
         requests = list(proxy.seen)
     # The last requests come when the flow is about to end by itself.
@@ -87,12 +87,13 @@ def crash(desk, prefix, s3_address, name, point, when):
     )
 
 
-def _kill_at(proxy: Proxy, pid: int, point: Point, when: str) -> list[int]:
-    """Kill at the first such request; lists it."""
+def _kill_at(proxy: Proxy, pid: int, kind: Kind, nth: int, when: str) -> list[int]:
+    """Kill at the nth such request; lists it."""
     hit: list[int] = []
+    count = itertools.count()
 
     def script(method: str, path: str, number: int) -> Fault | None:
-        if hit or not point(method, path, number):
+        if hit or not kind(method, path) or next(count) != nth:
             return None
         hit.append(number)
         if when == "after":
@@ -113,40 +114,41 @@ def _kill(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def written_to(part: str) -> Point:
-    return lambda method, path, number: method == "PUT" and f"/{part}" in path
-
-
-def asks_for_creates(request: Seen) -> bool:
+def asks_for_creates(method: str, path: str) -> bool:
     """Whether it is one of the racing creations by which a run asks whether the store keeps create-only writes."""
-    return "/probe/" in request.path
+    return "/probe/" in path
 
 
-def numbered(wanted: int) -> Point:
-    return lambda method, path, number: number == wanted
+KINDS: dict[str, tuple[str, Kind]] = {
+    "of its own": ("local", lambda method, path: not asks_for_creates(method, path)),
+    "of the probe": ("local", asks_for_creates),
+    # Between two of these the store is as it was, so that a kill at one that reads shows nothing more.
+    "that writes, on Ray": ("ray", lambda method, path: method != "GET" and method != "HEAD" and "/probe/" not in path),
+}
 
 
 def test_a_run_that_is_killed_when_it_has_committed_is_brought_to_its_end_exactly(desk, prefix, s3_address):
-    found = crash(desk, prefix, s3_address, "committed", written_to("results/"), "after")
+    found = crash(
+        desk, prefix, s3_address, "committed", lambda method, path: method == "PUT" and "/results/" in path, 0, "after"
+    )
     assert found.killed
     assert (found.lost, found.doubled, found.faults) == (0, 0, [])
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(14_400)
-@pytest.mark.parametrize("probing", [False, True], ids=["of its own", "of the probe"])
-def test_a_run_that_is_killed_at_any_request_is_brought_to_its_end_exactly(desk, prefix, s3_address, probing):
-    part = "probe" if probing else "run"
-    whole = crash(desk, prefix, s3_address, f"whole-{part}", lambda *_: False, "after")
+@pytest.mark.parametrize("name", KINDS)
+def test_a_run_that_is_killed_at_any_request_is_brought_to_its_end_exactly(desk, prefix, s3_address, name):
+    (engine, kind), part = KINDS[name], name.split()[-1]
+    whole = crash(desk, prefix, s3_address, f"whole-{part}", lambda *_: False, 0, "after", engine)
     assert (whole.rows, whole.written) == (PAIRS, PAIRS)
-    numbers = [number for number, request in enumerate(whole.requests) if asks_for_creates(request) == probing]
-    points = list(itertools.product(numbers, ("before", "after")))
+    requests = [request for request in whole.requests if kind(request.method, request.path)]
+    points = list(itertools.product(range(len(requests)), ("before", "after")))
 
     def at(place):
-        number, when = place
-        found = crash(desk, prefix, s3_address, f"{part}-{number:03d}-{when}", numbered(number), when)
-        request = whole.requests[number]
-        print(f"{when} {number} {request.method} {request.path[-70:]}: {found.told}", flush=True)
+        nth, when = place
+        found = crash(desk, prefix, s3_address, f"{part}-{nth:03d}-{when}", kind, nth, when, engine)
+        print(f"{when} {nth} {requests[nth].method} {requests[nth].path[-70:]}: {found.told}", flush=True)
         return found
 
     with ThreadPoolExecutor(2) as pool:
@@ -156,9 +158,9 @@ def test_a_run_that_is_killed_at_any_request_is_brought_to_its_end_exactly(desk,
     )
     extra, killed = sum(f.extra for f in found) / len(found), sum(f.killed for f in found)
     print(
-        f"{killed} crash points ({len(numbers)} of {len(whole.requests)} requests, before and after): {lost} pairs "
-        f"lost, {doubled} rows duplicated, {faults} faults of verify (rows without whole audio among them), "
-        f"extra compute {extra:.1%}"
+        f"{killed} crash points ({len(requests)} of {len(whole.requests)} requests, before and after, {engine}): "
+        f"{lost} pairs lost, {doubled} rows duplicated, {faults} faults of verify (rows without whole audio among "
+        f"them), extra compute {extra:.1%}"
     )
     assert (lost, doubled, faults) == (0, 0, 0)
     assert killed > 0.9 * len(points), "two runs differ by a request or two, and the last ones find it gone"

@@ -81,10 +81,10 @@ def needed(desk, manifest):
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.4, 0.6, 0.8, 0.95])
-def test_a_disk_with_room_for_a_share_of_the_run(desk, needed, share):
-    found = night(desk, f"full-{share}", int(needed * share))
+def test_a_disk_with_room_for_a_share_of_the_run(desk, needed, engine, share):
+    found = night(desk, f"full-{engine}-{share}", int(needed * share))
     run = found["run"]
-    print(f"room for {share:.0%}: code {run['code']}, {run['out']}{run['err'][-600:]}")
+    print(f"{engine}, room for {share:.0%}: code {run['code']}, {run['out']}{run['err'][-600:]}")
     assert run["code"] in (1, 4), run
     recorded = found["status"]["code"] in (0, 1)
     assert ("disk_full" if recorded else "there is no room") in run["out"] + run["err"]
@@ -100,8 +100,8 @@ def test_a_disk_with_room_for_a_share_of_the_run(desk, needed, share):
 
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
-def test_a_disk_with_room_for_the_run_and_not_for_its_page(desk, needed):
-    found = night(desk, "no-page", needed + 8)
+def test_a_disk_with_room_for_the_run_and_not_for_its_page(desk, needed, engine):
+    found = night(desk, f"no-page-{engine}", needed + 8)
     assert found["run"]["code"] == 0, found["run"]
     assert "report: not written; `gramophone report " in found["run"]["out"]
     assert found["left"] == [], "nothing half written"
@@ -110,8 +110,8 @@ def test_a_disk_with_room_for_the_run_and_not_for_its_page(desk, needed):
 
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
-def test_a_full_folder_of_temporary_files_harms_no_pair(desk, manifest):
-    found = night(
-        desk, "temporary", 4, {"TMPDIR": str(desk.folder / "temporary")}, GRAMOPHONE_ROOT=str(desk.folder / "elsewhere")
-    )
+def test_a_full_folder_of_temporary_files_harms_no_pair(desk, manifest, engine):
+    disk = f"temporary-{engine}"
+    root = str(desk.folder / f"elsewhere-{engine}")
+    found = night(desk, disk, 4, {"TMPDIR": str(desk.folder / disk)}, GRAMOPHONE_ROOT=root)
     assert found["run"]["code"] == 0, found["run"]

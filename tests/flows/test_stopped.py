@@ -115,7 +115,7 @@ def assert_the_rest_is_done_by_another_command(desk, prefix, root, committed):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.parametrize("pause", [0.0, 0.5, 1.0, 2.0, 4.0])
-def test_a_run_that_is_signalled_while_prefect_starts(desk, prefix, s3_address, number, pause):
+def test_a_run_that_is_signalled_while_prefect_starts(desk, prefix, s3_address, engine, number, pause):
     """Between the plan and the run no request tells how far it is."""
     root = join(prefix, secrets.token_hex(4))
     with proxy_to(s3_address) as proxy:
@@ -130,7 +130,7 @@ def test_a_run_that_is_signalled_while_prefect_starts(desk, prefix, s3_address, 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
-def test_a_ctrl_c_while_the_worker_starts_is_the_flows_alone(desk, prefix, s3_address):
+def test_a_ctrl_c_while_the_worker_starts_is_the_flows_alone(desk, prefix, s3_address, engine):
     root = join(prefix, secrets.token_hex(4))
     with proxy_to(s3_address) as proxy:
         flow = start(desk, prefix, root, proxy)
@@ -147,7 +147,7 @@ def test_a_ctrl_c_while_the_worker_starts_is_the_flows_alone(desk, prefix, s3_ad
     ("name", "code"),
     [("it is planned", 4), ("it is recorded", 0), ("its first shard is committed", 0), ("its end is written", 0)],
 )
-def test_a_prefect_api_that_is_gone_for_good_from_the_moment_when(desk, prefix, s3_address, name, code):
+def test_a_prefect_api_that_is_gone_for_good_from_the_moment_when(desk, prefix, s3_address, engine, name, code):
     port, root = free_port(), join(prefix, secrets.token_hex(4))
     api = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_HOME": str(desk.folder / f"gone-{port}")}
     log = desk.folder / f"gone-{port}.log"
@@ -170,7 +170,7 @@ def test_a_prefect_api_that_is_gone_for_good_from_the_moment_when(desk, prefix, 
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", ["it is recorded", "its first shard is committed", "its end is written"])
-def test_a_prefect_api_that_is_away_for_half_a_minute_from_the_moment_when(desk, prefix, s3_address, name):
+def test_a_prefect_api_that_is_away_for_half_a_minute_from_the_moment_when(desk, prefix, s3_address, engine, name):
     port, root, over = free_port(), join(prefix, secrets.token_hex(4)), threading.Event()
     api = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_HOME": str(desk.folder / f"away-{port}")}
     log = desk.folder / f"away-{port}.log"
@@ -207,7 +207,7 @@ def results_of(root):
         for name in MOMENTS for number in (signal.SIGTERM, signal.SIGINT)
     ],
 )  # fmt: skip
-def test_a_run_that_is_signalled(desk, prefix, s3_address, name, number):
+def test_a_run_that_is_signalled(desk, prefix, s3_address, engine, name, number):
     moment, root = MOMENTS[name], join(prefix, secrets.token_hex(4))
     with proxy_to(s3_address) as proxy:
         flow = start(desk, prefix, root, proxy, moment.waits)
@@ -240,11 +240,11 @@ def worked(desk, server, s3_address, tmp_path_factory):
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", MOMENTS)
-def test_a_run_that_is_cancelled_in_the_ui_while(desk, prefix, server, worked, name):
+def test_a_run_that_is_cancelled_in_the_ui_while(desk, prefix, server, worked, engine, name):
     """Prefect hears of it within seconds, and sends SIGTERM; what was all but done by then may be done."""
     moment, root = MOMENTS[name], join(prefix, secrets.token_hex(4))
     manifest = join(prefix, "later.parquet" if moment.waits else "manifest.parquet")
-    options = {"shard_pairs": SHARD, "device": "cpu", "threads": 1}
+    options = {"shard_pairs": SHARD, "device": "cpu", "threads": 1, "engine": engine}
     job = {"manifest": manifest, "root": root, "parameters": SLOW, "options": options, "wait": "10m"}
     run = server.start("nightly", job)
     hit = at(worked, moment, lambda: server.cancel(run))

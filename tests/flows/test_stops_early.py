@@ -27,8 +27,8 @@ def bucket(s3_server):
 
 
 @pytest.mark.parametrize("change", [pytest.param(name, marks=mark) for name, (mark, _) in REFUSED.items()])
-def test_storage_that_turns_bad_for_good_ends_a_run_early_with_4(desk, bucket, s3_address, change):
-    store, root = open_store(bucket), join(bucket, change.replace(" ", "-"))
+def test_storage_that_turns_bad_for_good_ends_a_run_early_with_4(desk, bucket, s3_address, engine, change):
+    store, root = open_store(bucket), join(bucket, f"{engine}-{change.replace(' ', '-')}")
     committed = []
     with proxy_to(s3_address) as proxy:
 

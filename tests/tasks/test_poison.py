@@ -4,7 +4,7 @@ neighbours sound as without it, bit for bit, and finding it costs at most three 
 import os
 import signal
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from tasks import stylise
 from tasks.clips import synthesise
 from tasks.decoding import DecodePool
+from tasks.engines.ray_cluster import made
 from tasks.overrides import checked
 from tasks.plan import Shard
 from tasks.records.pair import Attempt, Input, Pair
@@ -34,7 +35,10 @@ from tests.flows.conftest import QUICK
 
 CPU, BAD = torch.device("cpu"), 666
 """`BAD` is the seed by which the numerics, which know no names, tell the bad pair."""
-REASONS = {"diverges": "diverged", "raises": "bug", "hangs": "timeout", "kills its process": "worker_lost"}
+REASONS = {
+    "diverges": "diverged", "raises": "bug", "hangs": "timeout", "kills its process": "worker_lost",
+    "has no room on its device": "oom",
+}  # fmt: skip
 
 
 def poisoned(does, log, items, settings, device):
@@ -58,6 +62,8 @@ def poisoned(does, log, items, settings, device):
                 time.sleep(600)
             if does == "raises":
                 raise ZeroDivisionError("in the numerics")
+            if does == "has no room on its device":
+                raise torch.OutOfMemoryError("tried to allocate much")
         yield step
 
 
@@ -81,7 +87,19 @@ def pairs(folder, seeds):
     )
 
 
-def computed(folder, root, seeds, does="nothing"):
+@contextmanager
+def worker_on(engine, entry):
+    """A worker with this entry on this machine, or on a Ray cluster of it."""
+    if engine == "local":
+        yield Worker("cpu", 1, entry)
+        return
+    with made() as cluster:
+        from tasks.engines.ray_worker import RayWorker  # once Ray knows how
+
+        yield RayWorker(cluster, "cpu", 1, cpus=1, entry=entry)
+
+
+def computed(folder, root, seeds, does="nothing", engine="local"):
     """What a worker makes of these pairs, by name, and how many computations of a pair were begun for it."""
     log = Path(folder) / f"log-{time.monotonic_ns()}"
     run = RunRecord(
@@ -90,26 +108,29 @@ def computed(folder, root, seeds, does="nothing"):
         options=Options(timeout_seconds=15), allowed=Roots.resolve([f"file://{folder}"]).uris, code_version="1",
         host="h",
     )  # fmt: skip
-    bench = Bench(root, run, lambda keys: {}, [Worker("cpu", 1, partial(serve_poisoned, does, str(log)))])
-    with closing(bench):
-        found: dict[int, Attempt] = {}
+    found: dict[int, Attempt] = {}
+    with (
+        worker_on(engine, partial(serve_poisoned, does, str(log))) as worker,
+        closing(Bench(root, run, lambda keys: {}, [worker])) as bench,
+    ):
         compute(bench, Shard(0, pairs(folder, seeds)), found)
     return {a.values["pair_id"]: a.values for a in found.values()}, len(log.read_text().split())
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("engine", ["local", "ray"])
 @pytest.mark.parametrize("does", REASONS)
-def test_of_eight_pairs_in_a_worker_one_fails_alone_that(does, folder, store_root):
+def test_of_eight_pairs_in_a_worker_one_fails_alone_that(does, engine, folder, store_root):
     seeds = [1, 2, BAD, 3, 4, 5, 6, 7]
     alone, _ = computed(folder, f"{store_root}-without", [seed for seed in seeds if seed != BAD])
-    found, computations = computed(folder, store_root, seeds, does)
+    found, computations = computed(folder, store_root, seeds, does, engine)
     failed = found.pop(f"p{BAD}")
     assert (failed["status"], failed["reason"]) == ("failed", REASONS[does]), failed.get("message")
     assert {name: row["audio_sha256"] for name, row in found.items()} == {
         name: row["audio_sha256"] for name, row in alone.items()
     }
-    print(f"a pair of eight that {does}: {computations} computations of a pair")
+    print(f"{engine}, a pair of eight that {does}: {computations} computations of a pair")
     assert computations <= 3 * len(seeds)
 
 
