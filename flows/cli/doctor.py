@@ -24,15 +24,15 @@ def doctor(as_json: bool, **flags: Any) -> int:
     The store is written to: a few small objects below ROOT/probe, which are removed again.
     """
     settings = settle(flags)
-    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
+    from prefect.settings import get_current_settings
 
     from tasks.doctor import examine
     from tasks.roots import place
 
     found, code = [], 0
-    secret = PREFECT_API_AUTH_STRING.value()
-    api = (PREFECT_API_URL.value(), secret.get_secret_value() if secret else None)
-    for finding in examine(place(settings.root), settings.options.device, *api):
+    api = get_current_settings().api
+    password = api.auth_string.get_secret_value() if api.auth_string else None
+    for finding in examine(place(settings.root), settings.options.device, api.url, password):
         found.append(finding)
         if finding.verdict == "failed":
             code = max(code, 4 if finding.what in OUT_OF_REACH else 2)

@@ -78,6 +78,15 @@ def test_a_page_of_another_site_may_not_read_and_not_change_anything(api):
         assert (status, headers["Access-Control-Allow-Origin"]) == (200, allowed)
 
 
+def test_the_doctor_asks_it_with_the_password_and_does_not_repeat_it(api, desk):
+    for told, verdict in (({"PREFECT_API_AUTH_STRING": AUTH}, "ok "), ({}, "FAILED")):
+        said = desk.type("doctor", "--root", "guarded", PREFECT_API_URL=api, **told)
+        [line] = [line for line in said.out.splitlines() if " prefect " in line]
+        assert line.startswith(verdict), said.out + said.err
+        assert AUTH not in said.out + said.err
+    assert "set PREFECT_API_AUTH_STRING" in said.out
+
+
 @pytest.mark.slow
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
