@@ -164,4 +164,5 @@ def test_a_run_that_is_killed_at_any_request_is_brought_to_its_end_exactly(desk,
     )
     assert (lost, doubled, faults) == (0, 0, 0)
     assert killed > 0.9 * len(points), "two runs differ by a request or two, and the last ones find it gone"
-    assert extra < 0.5, "a crash costs the shard in hand"
+    at_work = 2 if engine == "ray" else 1  # a worker for each core
+    assert extra <= at_work * SHARD / PAIRS, "a crash costs the shards in hand"

@@ -1,0 +1,236 @@
+"""Pods of infra/kubernetes on this machine, without a cluster: each container in namespaces of its own, from its image,
+as its manifest says: user, no capabilities, read-only root, mounts, environment, ports, probes. (Linux; root; podman.)
+
+To be run in a network namespace of one's own, in which .1 stands for all that is outside the cluster.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.flows.processes import children_of, command_of, wait_for
+
+NET = "10.77.0"
+OUTSIDE = f"{NET}.1"
+SPACES = ["--mount", "--pid", "--uts", "--ipc"]
+NOBODY = ["setpriv", "--clear-groups", "--bounding-set=-all", "--no-new-privs"]
+
+CONTAINER = """
+hostname "$NAME"
+top=$(mktemp -d); mount -t tmpfs tmpfs "$top"; mkdir "$top/up" "$top/work" "$top/root"; root=$top/root
+mount -t overlay overlay -o "lowerdir=$IMAGE,upperdir=$top/up,workdir=$top/work" "$root"
+mount -t proc proc "$root/proc"; mount --rbind /dev "$root/dev"; mount --make-rprivate "$root/dev"
+while read -r from to; do
+  case "$from" in
+    size=*) mkdir -p "$root$to"; mount -t tmpfs -o "$from,mode=1777" tmpfs "$root$to" ;;
+    */) mkdir -p "$root$to"; mount --bind "$from" "$root$to" ;;
+    *) touch "$root$to"; mount --bind "$from" "$root$to" ;;
+  esac
+done <<< "$MOUNTS"
+mount -o remount,ro "$root"
+exec chroot "$root" "$@"
+"""
+
+
+def call(*command: Any, **how: Any) -> str:
+    return subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True, **how).stdout.strip()
+
+
+@dataclass
+class Cluster:
+    """What pods share: images by their names in manifests, ConfigMaps, Secrets, and the names of Services."""
+
+    objects: list[dict[str, Any]]
+    images: dict[str, str]
+    config: dict[str, dict[str, str]]
+    secrets: dict[str, dict[str, str]]
+    folder: Path
+    names: dict[str, str] = field(default_factory=dict)
+    pods: list["Pod"] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        Path("/run/netns").mkdir(exist_ok=True)
+        call("mount", "-t", "tmpfs", "tmpfs", "/run/netns")  # what we name there is ours alone
+        call("ip", "link", "set", "lo", "up")
+        call("ip", "link", "add", "bridge0", "type", "bridge")
+        call("ip", "addr", "add", f"{OUTSIDE}/24", "dev", "bridge0")
+        call("ip", "link", "set", "bridge0", "up")
+
+    def spec(self, kind: str, name: str) -> dict[str, Any]:
+        [found] = [one for one in self.objects if (one["kind"], one["metadata"]["name"]) == (kind, name)]
+        spec: dict[str, Any] = found["spec"]
+        return spec
+
+    def start(self, name: str, *swapped: tuple[str, str]) -> "Pod":
+        """The pod of a Deployment. `swapped`: arguments that are others here."""
+        pod = Pod(self, f"{name}-{len(self.pods)}", self.spec("Deployment", name)["template"])
+        pod.run(pod.spec["containers"][0], dict(swapped))
+        return pod
+
+    def do(self, kind: str, name: str, *left_out: str) -> str:
+        """Carry out a Job, or what a CronJob does at its time; returns what it says."""
+        spec = self.spec(kind, name)
+        spec = spec["jobTemplate"]["spec"] if kind == "CronJob" else spec
+        pod = Pod(self, name, spec["template"])
+        for _ in range(1 + spec["backoffLimit"]):
+            if pod.done(set(left_out)):
+                return pod.said()
+        raise AssertionError(f"{name} has failed: {pod.said()}")
+
+    def joined(self, pod: "Pod") -> None:
+        """Give a pod its address, and its Services their names."""
+        self.pods.append(pod)
+        number = len(self.pods) + 1
+        pod.address, pod.net = f"{NET}.{number}", f"pod{number}"
+        call("ip", "netns", "add", pod.net)
+        call("ip", "link", "add", f"veth{number}", "type", "veth", "peer", "name", "eth0", "netns", pod.net)
+        call("ip", "link", "set", f"veth{number}", "master", "bridge0", "up")
+        for command in ("link set lo up", f"addr add {pod.address}/24 dev eth0", "link set eth0 up"):
+            call("ip", "-n", pod.net, *command.split())
+        services = [one for one in self.objects if one["kind"] == "Service"]
+        chosen = [one for one in services if one["spec"]["selector"].items() <= pod.labels.items()]
+        self.names |= {pod.name: pod.address, **{one["metadata"]["name"]: pod.address for one in chosen}}
+        lines = {"localhost": "127.0.0.1", **self.names}
+        (self.folder / "hosts").write_text("".join(f"{address} {name}\n" for name, address in lines.items()))
+
+
+class Pod:
+    def __init__(self, cluster: Cluster, name: str, template: dict[str, Any]) -> None:
+        self.cluster, self.name, self.spec = cluster, name, template["spec"]
+        self.labels: dict[str, str] = template["metadata"]["labels"]
+        self.address = self.net = ""
+        cluster.joined(self)
+
+    def run(self, container: dict[str, Any], swapped: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
+        """Start one of its containers."""
+        self.container = container
+        image = self.cluster.images[container["image"]]
+        told = json.loads(call("podman", "image", "inspect", image))[0]["Config"]
+        settings = {**dict(one.split("=", 1) for one in told["Env"]), **self.environment(container)}
+        user = [
+            "--reuid",
+            self.spec["securityContext"]["runAsUser"],
+            "--regid",
+            self.spec["securityContext"]["runAsGroup"],
+        ]
+        self.inside = [
+            *NOBODY,
+            *user,
+            "env",
+            "-i",
+            "--chdir=/tmp",
+            *(f"{name}={value}" for name, value in settings.items()),
+        ]
+        self.inside = list(map(str, self.inside))
+        args = [(swapped or {}).get(one, one) for one in container["args"]]
+        around = ["ip", "netns", "exec", self.net, "unshare", *SPACES, "--fork", "--kill-child"]
+        root, mounts = (
+            call("podman", "image", "mount", image),
+            "\n".join(sorted(self.mounts(container), key=lambda m: m[-1])),
+        )
+        with (self.cluster.folder / f"{self.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*around, "bash", "-euc", CONTAINER, "bash", *self.inside, *told["Entrypoint"], *args],
+                env=os.environ | {"NAME": self.name, "IMAGE": root, "MOUNTS": mounts},
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        return self.process
+
+    def done(self, left_out: set[str]) -> bool:
+        """Carry out its containers, one after the other; whether all of them ended well."""
+        every = [*self.spec.get("initContainers", []), *self.spec["containers"]]
+        without = ({**one, "args": [arg for arg in one["args"] if arg not in left_out]} for one in every)
+        return all(self.run(one).wait() == 0 for one in without)
+
+    def environment(self, container: dict[str, Any]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for source in container.get("envFrom", []):
+            kind, named = next(iter(source.items()))
+            there = self.cluster.config if kind == "configMapRef" else self.cluster.secrets
+            assert named["name"] in there or named.get("optional"), f"no {kind} {named['name']}"
+            found |= there.get(named["name"], {})
+        for one in container.get("env", []):
+            if "value" in one:
+                found[one["name"]] = one["value"]
+            else:
+                key = one["valueFrom"]["secretKeyRef"]
+                found[one["name"]] = self.cluster.secrets[key["name"]][key["key"]]
+        return found
+
+    def mounts(self, container: dict[str, Any]) -> list[str]:
+        """From what to which path: files and folders of this machine, memory of a size."""
+        volumes, folder = {one["name"]: one for one in self.spec.get("volumes", [])}, self.cluster.folder
+        found = [f"{folder}/hosts /etc/hosts"]
+        for mount in container["volumeMounts"]:
+            volume = volumes[mount["name"]]
+            if "emptyDir" in volume:
+                found.append(f"size={volume['emptyDir']['sizeLimit'].removesuffix('i')} {mount['mountPath']}")
+                continue
+            named = volume.get("configMap", {}).get("name") or volume["persistentVolumeClaim"]["claimName"]
+            path = folder / named
+            path.mkdir(exist_ok=True)
+            os.chown(path, *[self.spec["securityContext"]["fsGroup"]] * 2)
+            found.append(f"{path}/ {mount['mountPath']}")
+        return found
+
+    def pid(self) -> int:
+        """Of its first process, tini."""
+
+        def found() -> int | None:
+            return next((pid for pid in children_of(self.process.pid) if command_of(pid).startswith("tini")), None)
+
+        return int(wait_for(found, f"the first process of {self.name}: {self.said()}", 60))
+
+    def type(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """What somebody types there: kubectl exec."""
+        pid = self.pid()
+        there = ["nsenter", "--target", str(pid), *SPACES, "--net", f"--root=/proc/{pid}/root"]
+        into = [*there, *self.inside, *command]
+        return subprocess.run(into, capture_output=True, text=True, check=False)
+
+    def ready(self) -> "Pod":
+        """Wait until each of its probes, in turn, is content; fails where a probe would have ended the pod."""
+        for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+            if probe := self.container.get(name):
+                tries = probe.get("failureThreshold", 3) if name == "startupProbe" else 3
+                limit = probe.get("periodSeconds", 10) * tries
+                wait_for(lambda probe=probe: self.is_content(probe), f"{name} of {self.name}: {self.said()}", limit)
+        return self
+
+    def is_content(self, probe: dict[str, Any]) -> bool:
+        assert self.process.poll() is None, f"{self.name} has ended: {self.said()}"
+        seconds = probe.get("timeoutSeconds", 1)
+        ports = {one["name"]: one["containerPort"] for one in self.container.get("ports", [])}
+        try:
+            if "exec" in probe:
+                return self.type("timeout", str(seconds), *probe["exec"]["command"]).returncode == 0
+            if "tcpSocket" in probe:
+                socket.create_connection((self.address, ports[probe["tcpSocket"]["port"]]), seconds).close()
+                return True
+            url = f"http://{self.address}:{ports[probe['httpGet']['port']]}{probe['httpGet']['path']}"
+            with urllib.request.urlopen(url, timeout=seconds) as answer:
+                return bool(answer.status < 400)
+        except OSError:
+            return False
+
+    def said(self) -> str:
+        return (self.cluster.folder / f"{self.name}.log").read_text()[-3000:]
+
+    def kill(self) -> None:
+        """As when its node loses power."""
+        os.kill(self.pid(), signal.SIGKILL)
+        self.process.wait()
+
+    def ended(self) -> float:
+        """Ask it to end, as a drain does; the seconds that it takes. Fails where it would be killed."""
+        began = time.monotonic()
+        os.kill(self.pid(), signal.SIGTERM)
+        self.process.wait(self.spec.get("terminationGracePeriodSeconds", 30))
+        return time.monotonic() - began
