@@ -2,7 +2,8 @@
 
 Rows are made from one real row with figures, names and digests of their own, in as many results files as a night of
 eight pairs a shard would leave times `--shard-pairs`. Read are: the whole night by `read_results`, before and after
-`gramophone compact`; a question with filters by plain pandas over the compacted parts; and the loss curves of a run.
+`gramophone compact`; a question with filters by plain pandas over the compacted parts; one in SQL by the command; and
+the loss curves of a run.
 On a folder and, with `--s3`, on the S3 server of the tests.
 
 Measured so (two cores of an AMD EPYC), a million rows in 5,000 files, on a folder and on the S3 server: read as they
@@ -18,6 +19,8 @@ import hashlib
 import os
 import random
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +39,7 @@ from tasks.generations import newest_generations
 from tasks.layout import Layout
 from tasks.records import schema
 from tasks.records.parameters import Parameters
+from tasks.records.run import Options, RunRecord
 from tasks.results import read_results
 from tasks.store import Store, join, open_store
 from tasks.stored import parquet_bytes
@@ -44,6 +48,17 @@ from tests.bench.table import figure, machine, markdown, spread, verdict
 NIGHT = "2026-11-24"
 FILTERED_TARGET = 2.0
 EVALUATIONS = 100
+BY_STYLE = "select style_uri, count(*) pairs, avg(style_loss) loss from results where status = 'ok' group by 1"
+ASKING = """
+import re, sys
+from flows.cli import main
+try:
+    main()
+except SystemExit as left:
+    assert not left.code, left
+print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1], file=sys.stderr)
+"""
+"""The command, and then the kilobytes that it held at most: those of a child's usage begin with its parent's."""
 
 
 def night(store: Store, layout: Layout, rows: int, files: int) -> None:
@@ -59,6 +74,12 @@ def night(store: Store, layout: Layout, rows: int, files: int) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(files)))
+    run = RunRecord(
+        run_id="r0", root_run_id="r0", night=NIGHT, created_at=datetime.now(UTC), manifest_uri="m", manifest_sha256="m",
+        pairs=rows, skipped=0, shards=files, parameters=Parameters(), options=Options(), allowed=(), code_version="1",
+        host="h",
+    )  # fmt: skip
+    store.create(layout.run("r0", "run.json"), run.model_dump_json().encode())
 
 
 def _table(number: int, first: int, count: int) -> pa.Table:
@@ -144,12 +165,21 @@ def measure(root: str, given: argparse.Namespace) -> None:
 
     rows.append(("a style's rows and four columns, pandas with filters", timed(asked, given.repeat), FILTERED_TARGET))
 
+    peaks = []
+
+    def in_sql() -> None:
+        command = [sys.executable, "-c", ASKING, "metrics", "--root", root, "--sql", BY_STYLE]
+        peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stderr) / 1024)
+
+    rows.append(("`metrics --sql`: a figure by style, the whole command", timed(in_sql, given.repeat), None))
+
     def drawn() -> None:
         assert len(read_curves(wanted)) == given.curves
 
     rows.append((f"{given.curves:,} loss curves", timed(drawn, given.repeat), None))
     cells = [[name, spread(took), "" if target is None else verdict(took, target)] for name, took, target in rows]
-    print(markdown([f"{root.split(':')[0]}, seconds", "min / median / max", "target"], cells), flush=True)
+    print(markdown([f"{root.split(':')[0]}, seconds", "min / median / max", "target"], cells))
+    print(f"\n`metrics --sql` held at most {figure(max(peaks))} MB.\n", flush=True)
 
 
 def _storage(part: str) -> dict[str, Any]:
@@ -183,7 +213,7 @@ def main() -> None:
         for root in found:
             measure(root, given)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\nlargest resident size, all of the above in one process: {figure(peak)} MB")
+    print(f"largest resident size, all else in one process: {figure(peak)} MB")
 
 
 if __name__ == "__main__":
