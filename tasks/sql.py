@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import duckdb
@@ -20,29 +21,43 @@ class Table(NamedTuple):
 
 
 def answer(sql: str, tables: Mapping[str, Table]) -> pd.DataFrame:
-    """The answer; of each table only those columns are read that DuckDB's plan names. Raises UsageError."""
+    """The answer; of each table only those columns are read that DuckDB's plan names. Raises UsageError.
+
+    What is no SQL is refused before anything is read. Types are those of `columns`.
+    """
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     for name, table in tables.items():
         connection.register(name, table.columns.empty_table())
-    wanted = _columns_read(connection, sql)
+    with _refused():
+        statements = connection.extract_statements(sql)
+    if not statements:
+        raise UsageError("--sql: it holds no query")
+    wanted = _columns_read(connection, sql) if _is_a_query(statements) else None
     for name, table in tables.items():
         _show(connection, name, table, wanted)
-    try:
-        if not connection.extract_statements(sql):
-            raise UsageError("--sql: it holds no query")
+    with _refused():
         return connection.execute(sql).df()
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
     except duckdb.Error as error:
         raise UsageError(f"--sql: {str(error).splitlines()[0]}") from error
 
 
+def _is_a_query(statements: list[duckdb.Statement]) -> bool:
+    """Whether it is one, and not what is several under the hood: a PIVOT asks first which values there are."""
+    return [statement.type for statement in statements] == [duckdb.StatementType.SELECT]
+
+
 def _columns_read(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str] | None:
-    """The columns that a query over these tables reads; None where that is not told, as for several statements."""
+    """The columns that a query over these tables reads; None where that is not told."""
     try:
-        if len(connection.extract_statements(sql)) != 1:
-            return None
         [(_, plan)] = connection.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()
-    except (duckdb.Error, ValueError):
+    except duckdb.Error:  # the query itself will tell
         return None
     columns: set[str] = set()
     for scan in _scans(json.loads(plan)):
@@ -65,6 +80,7 @@ def _show(connection: duckdb.DuckDBPyConnection, name: str, table: Table, wanted
     types = {column: kind for column, kind, *_ in connection.execute(f"DESCRIBE {name}").fetchall()}
     there = [column for column in types if wanted is None or column in wanted] or list(types)[:1]
     connection.unregister(name)
-    frame = connection.from_df(table.read(some(table.columns, *there)))
+    columns = some(table.columns, *there)
+    rows = pa.Table.from_pandas(table.read(columns), schema=columns, preserve_index=False)
     listed = (f'"{column}"' if column in there else f'NULL::{kind} AS "{column}"' for column, kind in types.items())
-    frame.project(", ".join(listed)).create_view(name)
+    connection.from_arrow(rows).project(", ".join(listed)).create_view(name)

@@ -9,7 +9,6 @@ import math
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import tempfile
@@ -18,9 +17,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from tasks.engines.ray_folder import ray_folder
 from tasks.records.reasons import NoWorkers, OutOfReach, UsageError
 from tasks.records.run import Connection
 
@@ -89,14 +88,14 @@ def made() -> Iterator[Cluster]:
     if not any(name in os.environ for name in TOKENS):
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     ray = imported()
-    # Not deep in somebody's folder of temporary files: names of sockets are short.
-    folder = Path(tempfile.mkdtemp(prefix="gramophone-ray-", dir="/tmp"))
-    try:
-        _init(ray, address="local", _node_ip_address="127.0.0.1", include_dashboard=False, _temp_dir=str(folder / "r"))
-        yield Cluster(head=ray.get_runtime_context().gcs_address)
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+    with ray_folder() as folder:
+        try:
+            _init(
+                ray, address="local", _node_ip_address="127.0.0.1", include_dashboard=False, _temp_dir=str(folder / "r")
+            )
+            yield Cluster(head=ray.get_runtime_context().gcs_address)
+        finally:
+            ray.shutdown()
 
 
 @contextmanager

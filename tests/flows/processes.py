@@ -11,10 +11,10 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="re
 
 
 def wait_for(condition, what, seconds=240):
-    """Wait until `condition` gives something true, and return that."""
+    """Wait until `condition` gives something true, and return that. `what`: words, or what gives them at the end."""
     until = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < until, f"waited {seconds} s for {what}"
+        assert time.monotonic() < until, f"waited {seconds} s for {what() if callable(what) else what}"
         time.sleep(0.05)
     return found
 

@@ -20,6 +20,7 @@ from tasks.standing import family_of, of_family
 from tasks.store import join, open_store
 from tasks.verify import verify
 from tests.flows.conftest import PATIENCE_SECONDS, prefix_of_pairs
+from tests.flows.processes import children_of
 from tests.proxy import Fault, Proxy, Seen, proxy_to
 
 PAIRS, SHARD = 6, 2
@@ -110,8 +111,12 @@ def _kill_at(proxy: Proxy, pid: int, kind: Kind, nth: int, when: str) -> list[in
 
 
 def _kill(pid: int) -> None:
+    family = children_of(pid)  # those that Ray keeps are in groups of their own
     with suppress(ProcessLookupError):  # it had ended
         os.killpg(pid, signal.SIGKILL)
+    for child in family:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
 
 
 def asks_for_creates(method: str, path: str) -> bool:

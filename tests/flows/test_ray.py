@@ -300,8 +300,10 @@ def test_a_node_whose_memory_runs_out_costs_what_it_had_in_hand(desk, manifest, 
     before, hosts = rows_of(desk, root), [host for host, _ in hosts_below(flow.pid)]
     filled = b"\1" * balloon
     wait_for(lambda: not all(map(is_alive, hosts)), "Ray to end a host", 60)
+    assert flow.poll() is None
     del filled
     assert f"{PAIRS} of {PAIRS} pairs done" in ended(flow)
     rows = rows_of(desk, root)
     assert (rows.status == "ok").all()
+    assert 1 <= (rows.tries > 1).sum() <= 2 * SHARD, "what two workers had in hand"
     assert (rows.tries[before.index] == 1).all()

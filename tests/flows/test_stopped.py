@@ -112,7 +112,7 @@ def assert_the_rest_is_done_by_another_command(desk, prefix, root, committed):
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.parametrize("pause", [0.0, 0.5, 1.0, 2.0, 4.0])
 def test_a_run_that_is_signalled_while_prefect_starts(desk, prefix, s3_address, engine, number, pause):
@@ -129,7 +129,7 @@ def test_a_run_that_is_signalled_while_prefect_starts(desk, prefix, s3_address, 
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_ctrl_c_while_the_worker_starts_is_the_flows_alone(desk, prefix, s3_address, engine):
     root = join(prefix, secrets.token_hex(4))
     with proxy_to(s3_address) as proxy:

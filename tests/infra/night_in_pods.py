@@ -8,20 +8,19 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.flows.processes import wait_for
+from tests.flows.processes import children_of, command_of, wait_for
 from tests.infra.commands import INFRA
-from tests.infra.pods import OUTSIDE, Cluster, Pod, call
+from tests.infra.pods import OUTSIDE, Cluster, Image, Pod, call
 from tests.infra.test_compose import SERVICES
 from tests.infra.test_kubernetes import OVERLAYS
-from tests.servers import postgres_folder, stop
+from tests.servers import postgres_folder
 
 PAIRS = 32
 KEYS = {"AWS_ACCESS_KEY_ID": "gramophone", "AWS_SECRET_ACCESS_KEY": secrets.token_hex(24)}
@@ -61,57 +60,36 @@ print(len(bucket.glob("music/gramophone/results/**/shard-*.parquet")))
 BY_HOST = (
     "select host, count(*) pairs, sum(tries) tries, any_value(image_digest) image from results group by 1 order by 1"
 )
+PUSHED = ("--openmetrics", "http://pushgateway.monitoring:9091/metrics/job/gramophone")
 CPU_NODE = (("--num-gpus=1", "--num-gpus=0"), ("--num-cpus=4", "--num-cpus=1"))
 
 
 @contextmanager
 def outside(folder: Path) -> Iterator[None]:
     """PostgreSQL and a bucket, whose images are others'."""
-    programs, data = postgres_folder(), folder / "postgres"
+    programs, data, password = postgres_folder(), folder / "postgres", SECRETS["prefect"]["database-password"]
     assert programs is not None, "PostgreSQL's programs are needed"
     data.mkdir()
     shutil.chown(data, "postgres")
-    (folder / "password").write_text(password := SECRETS["prefect"]["database-password"])
+    (folder / "password").write_text(password)
     (folder / "password").chmod(0o644)
-    theirs = [
-        "runuser",
-        "-u",
-        "postgres",
-        "--",
-        programs / "initdb",
-        "-D",
-        data,
-        "-U",
-        "prefect",
-        "-A",
-        "scram-sha-256",
-    ]
-    call(*theirs, f"--pwfile={folder}/password", cwd="/")
+    theirs = ["runuser", "-u", "postgres", "--"]
+    made = [programs / "initdb", "-D", data, "-U", "prefect", "-A", "scram-sha-256", f"--pwfile={folder}/password"]
+    call(*theirs, *made, cwd="/")
     with (data / "pg_hba.conf").open("a") as rules:
         print("host all all 10.77.0.0/24 scram-sha-256", file=rules)
-    bucket = [argument.replace("/data", f"{folder}/bucket") for argument in SERVICES["s3"]["command"]]
     (folder / "bucket").mkdir()
-    with ExitStack() as servers:
-        for name, command in (
-            ("database", [*theirs[:4], programs / "postgres", "-D", data, "-h", OUTSIDE, "-k", ""]),
-            ("s3", [Path(sys.executable).with_name("weed"), *bucket]),
-        ):
-            with (folder / f"{name}.log").open("wb") as log:
-                server = subprocess.Popen(
-                    command,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    cwd="/",
-                    start_new_session=True,
-                    env=os.environ | KEYS,
-                )
-            servers.callback(stop, server, 2)
-        ready = [programs / "pg_isready", "-h", OUTSIDE]
-        wait_for(lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0, "PostgreSQL")
-        call(
-            programs / "createdb", "-h", OUTSIDE, "-U", "prefect", "prefect", env=os.environ | {"PGPASSWORD": password}
-        )
-        yield
+    bucket = [argument.replace("/data", f"{folder}/bucket") for argument in SERVICES["s3"]["command"]]
+    for name, command in (
+        ("database", [*theirs, programs / "postgres", "-D", data, "-h", OUTSIDE, "-k", ""]),
+        ("s3", [Path(sys.executable).with_name("weed"), *bucket]),
+    ):
+        with (folder / f"{name}.log").open("wb") as log:
+            subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd="/", env=os.environ | KEYS)
+    ready = [programs / "pg_isready", "-h", OUTSIDE]
+    wait_for(lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0, "PostgreSQL")
+    call(programs / "createdb", "-h", OUTSIDE, "-U", "prefect", "prefect", env=os.environ | {"PGPASSWORD": password})
+    yield  # they end with the namespace
 
 
 def asked(pod: Pod, *command: str) -> str:
@@ -120,7 +98,7 @@ def asked(pod: Pod, *command: str) -> str:
     return said.stdout
 
 
-def set_up(images: dict[str, str], folder: Path) -> Cluster:
+def set_up(images: dict[str, Image], folder: Path) -> Cluster:
     """What is edited before the first apply: where the bucket is, and that Ray's nodes compute, here on CPUs."""
     objects = OVERLAYS["ray"]
     [config] = [one["data"] for one in objects if one["kind"] == "ConfigMap"]
@@ -131,44 +109,48 @@ def set_up(images: dict[str, str], folder: Path) -> Cluster:
     return Cluster(objects, images, {"gramophone": config}, SECRETS, folder, {"postgres": OUTSIDE, "s3": OUTSIDE})
 
 
+def is_at_work(node: Pod) -> bool:
+    """Whether a worker of Ray's node has begun, with its decoders."""
+    workers = [pid for pid in children_of(node.process.pid) if "spawn_main" in command_of(pid)]
+    return any(children_of(pid) for pid in workers)
+
+
 def night(cluster: Cluster) -> dict[str, Any]:
     told: dict[str, Any] = {}
-    try:
-        server, head = cluster.start("prefect-server"), cluster.start("ray-head")
-        nodes = [cluster.start("ray-node", *CPU_NODE) for _ in range(2)]
-        for pod in (server.ready(), head.ready(), *nodes):
-            pod.ready()
-        tools = cluster.start("tools").ready()
-        wait_for(lambda: tools.type("python", "-c", BUCKET).returncode == 0, "a bucket")
-        cluster.do("Job", "deploy")
-        worker = cluster.start("worker").ready()
-        told["doctor"] = asked(worker, "gramophone", "doctor")
-        asked(tools, "python", "-c", INPUTS, str(PAIRS))
-        asked(tools, "prefect", "deployment", "run", "nightly/nightly")
-        wait_for(lambda: int(asked(tools, "python", "-c", COMMITTED)) > 0, "a shard")
-        nodes[1].kill()
-        nodes[1] = cluster.start("ray-node", *CPU_NODE).ready()
-        left = ["gramophone", "status", "--night", "today"]
-        wait_for(lambda: tools.type(*left).returncode == 0, "the end of the night", 900)
-        told["hosts"] = json.loads(asked(tools, "gramophone", "metrics", "--json", "--sql", BY_HOST))
-        told["verify"] = asked(tools, "gramophone", "verify")
-        unasked = ("--openmetrics", "http://pushgateway.monitoring:9091/metrics/job/gramophone")
-        told["monitor"] = cluster.do("CronJob", "monitor", *unasked)
-        told["compact"], told["gc"] = cluster.do("CronJob", "compact"), cluster.do("CronJob", "gc")
-        told["ended"] = {pod.name: round(pod.ended(), 1) for pod in (worker, *nodes, head, server)}
-    finally:
-        for pod in cluster.pods:
-            if pod.process.poll() is None:
-                os.killpg(pod.process.pid, signal.SIGKILL)
+    server, head = cluster.start("prefect-server"), cluster.start("ray-head")
+    nodes = [cluster.start("ray-node", *CPU_NODE) for _ in range(2)]
+    for pod in (server.ready(), head.ready(), *nodes):
+        pod.ready()
+    tools = cluster.start("tools").ready()
+    asked(tools, "python", "-c", BUCKET)
+    cluster.do("Job", "deploy")
+    worker = cluster.start("worker").ready()
+    told["doctor"] = asked(worker, "gramophone", "doctor")
+    asked(tools, "python", "-c", INPUTS, str(PAIRS))
+    asked(tools, "prefect", "deployment", "run", "nightly/nightly")
+    wait_for(lambda: int(asked(tools, "python", "-c", COMMITTED)) > 0 and is_at_work(nodes[1]), "a shard", 600)
+    nodes[1].kill()
+    nodes[1] = cluster.start("ray-node", *CPU_NODE).ready()
+    verdict = ["gramophone", "status", "--night", "today"]
+    wait_for(lambda: tools.type(*verdict).returncode == 0, lambda: f"{tools.type(*verdict)}; {worker.said()}", 900)
+    told["hosts"] = json.loads(asked(tools, "gramophone", "metrics", "--json", "--sql", BY_HOST))
+    told["verify"] = asked(tools, "gramophone", "verify")
+    told["monitor"] = cluster.do("CronJob", "monitor", *PUSHED)
+    told["compact"], told["gc"] = cluster.do("CronJob", "compact"), cluster.do("CronJob", "gc")
+    told["ended"] = {pod.name: round(pod.ended(), 1) for pod in (worker, *nodes, head, server)}
     return told
 
 
 def main() -> None:
     cpu, gpu, folder = sys.argv[1:]
     images = {f"registry.example.org/gramophone-{kind}:0.1.0": name for kind, name in (("cpu", cpu), ("gpu", gpu))}
-    cluster = set_up(images, Path(folder))
-    with outside(Path(folder)):
-        print(json.dumps(night(cluster), indent=1))
+    cluster = set_up({name: Image.mounted(ours) for name, ours in images.items()}, Path(folder))
+    try:
+        with outside(Path(folder)):
+            print(json.dumps(night(cluster), indent=1))
+    finally:
+        for pod in cluster.pods:
+            pod.remove()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Pods of infra/kubernetes on this machine, without a cluster: each container in namespaces of its own, from its image,
-as its manifest says: user, no capabilities, read-only root, mounts, environment, ports, probes. (Linux; root; podman.)
+with the user, mounts, environment, ports and probes of its manifest; without capabilities, on a read-only root.
 
-To be run in a network namespace of one's own, in which .1 stands for all that is outside the cluster.
+To be run as root in namespaces of one's own (processes, network, mounts); .1 of the network is outside of the cluster.
 """
 
 import json
@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ NOBODY = ["setpriv", "--clear-groups", "--bounding-set=-all", "--no-new-privs"]
 
 CONTAINER = """
 hostname "$NAME"
-top=$(mktemp -d); mount -t tmpfs tmpfs "$top"; mkdir "$top/up" "$top/work" "$top/root"; root=$top/root
-mount -t overlay overlay -o "lowerdir=$IMAGE,upperdir=$top/up,workdir=$top/work" "$root"
+mkdir -p "$TOP"; mount -t tmpfs tmpfs "$TOP"; mkdir "$TOP/up" "$TOP/work" "$TOP/root"; root=$TOP/root
+mount -t overlay overlay -o "lowerdir=$IMAGE,upperdir=$TOP/up,workdir=$TOP/work" "$root"
 mount -t proc proc "$root/proc"; mount --rbind /dev "$root/dev"; mount --make-rprivate "$root/dev"
 while read -r from to; do
   case "$from" in
@@ -43,12 +44,25 @@ def call(*command: Any, **how: Any) -> str:
     return subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True, **how).stdout.strip()
 
 
+@dataclass(frozen=True)
+class Image:
+    """Where its files lie, and what it says of itself."""
+
+    root: str
+    config: dict[str, Any]
+
+    @classmethod
+    def mounted(cls, name: str) -> "Image":
+        root = call("podman", "image", "mount", name)
+        return cls(root, json.loads(call("podman", "image", "inspect", name))[0]["Config"])
+
+
 @dataclass
 class Cluster:
     """What pods share: images by their names in manifests, ConfigMaps, Secrets, and the names of Services."""
 
     objects: list[dict[str, Any]]
-    images: dict[str, str]
+    images: dict[str, Image]
     config: dict[str, dict[str, str]]
     secrets: dict[str, dict[str, str]]
     folder: Path
@@ -57,7 +71,7 @@ class Cluster:
 
     def __post_init__(self) -> None:
         Path("/run/netns").mkdir(exist_ok=True)
-        call("mount", "-t", "tmpfs", "tmpfs", "/run/netns")  # what we name there is ours alone
+        call("mount", "-t", "tmpfs", "tmpfs", "/run/netns")  # what is named there is ours alone
         call("ip", "link", "set", "lo", "up")
         call("ip", "link", "add", "bridge0", "type", "bridge")
         call("ip", "addr", "add", f"{OUTSIDE}/24", "dev", "bridge0")
@@ -75,7 +89,7 @@ class Cluster:
         return pod
 
     def do(self, kind: str, name: str, *left_out: str) -> str:
-        """Carry out a Job, or what a CronJob does at its time; returns what it says."""
+        """Carry out a Job, or what a CronJob does at its time, without some arguments; returns what it says."""
         spec = self.spec(kind, name)
         spec = spec["jobTemplate"]["spec"] if kind == "CronJob" else spec
         pod = Pod(self, name, spec["template"])
@@ -84,7 +98,7 @@ class Cluster:
                 return pod.said()
         raise AssertionError(f"{name} has failed: {pod.said()}")
 
-    def joined(self, pod: "Pod") -> None:
+    def join(self, pod: "Pod") -> None:
         """Give a pod its address, and its Services their names."""
         self.pods.append(pod)
         number = len(self.pods) + 1
@@ -105,40 +119,24 @@ class Pod:
     def __init__(self, cluster: Cluster, name: str, template: dict[str, Any]) -> None:
         self.cluster, self.name, self.spec = cluster, name, template["spec"]
         self.labels: dict[str, str] = template["metadata"]["labels"]
+        self.log = cluster.folder / f"{name}.log"
         self.address = self.net = ""
-        cluster.joined(self)
+        cluster.join(self)
 
     def run(self, container: dict[str, Any], swapped: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
         """Start one of its containers."""
         self.container = container
-        image = self.cluster.images[container["image"]]
-        told = json.loads(call("podman", "image", "inspect", image))[0]["Config"]
-        settings = {**dict(one.split("=", 1) for one in told["Env"]), **self.environment(container)}
-        user = [
-            "--reuid",
-            self.spec["securityContext"]["runAsUser"],
-            "--regid",
-            self.spec["securityContext"]["runAsGroup"],
-        ]
-        self.inside = [
-            *NOBODY,
-            *user,
-            "env",
-            "-i",
-            "--chdir=/tmp",
-            *(f"{name}={value}" for name, value in settings.items()),
-        ]
-        self.inside = list(map(str, self.inside))
-        args = [(swapped or {}).get(one, one) for one in container["args"]]
+        image, who = self.cluster.images[container["image"]], self.spec["securityContext"]
+        user = ["--reuid", str(who["runAsUser"]), "--regid", str(who["runAsGroup"])]
+        told = [*image.config["Env"], *(f"{name}={value}" for name, value in self.environment(container).items())]
+        self.inside = [*NOBODY, *user, "env", "-i", "--chdir=/tmp", *told]
+        args = [*image.config["Entrypoint"], *((swapped or {}).get(one, one) for one in container["args"])]
         around = ["ip", "netns", "exec", self.net, "unshare", *SPACES, "--fork", "--kill-child"]
-        root, mounts = (
-            call("podman", "image", "mount", image),
-            "\n".join(sorted(self.mounts(container), key=lambda m: m[-1])),
-        )
-        with (self.cluster.folder / f"{self.name}.log").open("ab") as log:
+        told_it = {"NAME": self.name, "IMAGE": image.root, "MOUNTS": "\n".join(self.mounts(container))}
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*around, "bash", "-euc", CONTAINER, "bash", *self.inside, *told["Entrypoint"], *args],
-                env=os.environ | {"NAME": self.name, "IMAGE": root, "MOUNTS": mounts},
+                [*around, "bash", "-euc", CONTAINER, "bash", *self.inside, *args],
+                env=os.environ | told_it | {"TOP": str(self.cluster.folder / f"{self.name}-files")},
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         return self.process
@@ -165,20 +163,20 @@ class Pod:
         return found
 
     def mounts(self, container: dict[str, Any]) -> list[str]:
-        """From what to which path: files and folders of this machine, memory of a size."""
+        """From what to which path, shorter paths first: files and folders of this machine, memory of a size."""
         volumes, folder = {one["name"]: one for one in self.spec.get("volumes", [])}, self.cluster.folder
-        found = [f"{folder}/hosts /etc/hosts"]
+        found = {"/etc/hosts": f"{folder}/hosts"}
         for mount in container["volumeMounts"]:
             volume = volumes[mount["name"]]
             if "emptyDir" in volume:
-                found.append(f"size={volume['emptyDir']['sizeLimit'].removesuffix('i')} {mount['mountPath']}")
+                found[mount["mountPath"]] = f"size={volume['emptyDir']['sizeLimit'].removesuffix('i')}"
                 continue
             named = volume.get("configMap", {}).get("name") or volume["persistentVolumeClaim"]["claimName"]
             path = folder / named
             path.mkdir(exist_ok=True)
             os.chown(path, *[self.spec["securityContext"]["fsGroup"]] * 2)
-            found.append(f"{path}/ {mount['mountPath']}")
-        return found
+            found[mount["mountPath"]] = f"{path}/"
+        return [f"{found[path]} {path}" for path in sorted(found)]
 
     def pid(self) -> int:
         """Of its first process, tini."""
@@ -186,23 +184,24 @@ class Pod:
         def found() -> int | None:
             return next((pid for pid in children_of(self.process.pid) if command_of(pid).startswith("tini")), None)
 
-        return int(wait_for(found, f"the first process of {self.name}: {self.said()}", 60))
+        return int(wait_for(found, lambda: f"the first process of {self.name}: {self.said()}", 60))
 
     def type(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """What somebody types there: kubectl exec."""
         pid = self.pid()
         there = ["nsenter", "--target", str(pid), *SPACES, "--net", f"--root=/proc/{pid}/root"]
-        into = [*there, *self.inside, *command]
-        return subprocess.run(into, capture_output=True, text=True, check=False)
+        return subprocess.run([*there, *self.inside, *command], capture_output=True, text=True, check=False)
 
     def ready(self) -> "Pod":
-        """Wait until each of its probes, in turn, is content; fails where a probe would have ended the pod."""
+        """Wait until each of its probes, one after the other, is content; fails where one would not be in time."""
         for name in ("startupProbe", "readinessProbe", "livenessProbe"):
             if probe := self.container.get(name):
-                tries = probe.get("failureThreshold", 3) if name == "startupProbe" else 3
-                limit = probe.get("periodSeconds", 10) * tries
-                wait_for(lambda probe=probe: self.is_content(probe), f"{name} of {self.name}: {self.said()}", limit)
+                limit = probe.get("periodSeconds", 10) * probe.get("failureThreshold", 3)
+                self._wait(lambda probe=probe: self.is_content(probe), name, limit)
         return self
+
+    def _wait(self, condition: Any, what: str, limit: float) -> None:
+        wait_for(condition, lambda: f"{what} of {self.name}: {self.said()}", limit)
 
     def is_content(self, probe: dict[str, Any]) -> bool:
         assert self.process.poll() is None, f"{self.name} has ended: {self.said()}"
@@ -221,7 +220,7 @@ class Pod:
             return False
 
     def said(self) -> str:
-        return (self.cluster.folder / f"{self.name}.log").read_text()[-3000:]
+        return self.log.read_text()[-3000:]
 
     def kill(self) -> None:
         """As when its node loses power."""
@@ -234,3 +233,7 @@ class Pod:
         os.kill(self.pid(), signal.SIGTERM)
         self.process.wait(self.spec.get("terminationGracePeriodSeconds", 30))
         return time.monotonic() - began
+
+    def remove(self) -> None:
+        with suppress(AttributeError, ProcessLookupError):  # it has not begun, or has ended
+            os.killpg(self.process.pid, signal.SIGKILL)

@@ -1,11 +1,13 @@
 """A question in SQL reads the columns that it asks for, and has the answer of one that reads them all."""
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from tasks.records.reasons import UsageError
 from tasks.sql import Table, answer
+from tasks.stored import frame_of
 
 COLUMNS = pa.schema(
     [
@@ -13,6 +15,8 @@ COLUMNS = pa.schema(
         ("loss", pa.float64()),
         ("inputs", pa.list_(pa.struct([("uri", pa.string())]))),
         ("began", pa.timestamp("us", "UTC")),
+        ("tags", pa.map_(pa.string(), pa.string())),
+        ("threads", pa.int64()),
     ]
 )
 ROWS = pa.table(
@@ -21,21 +25,28 @@ ROWS = pa.table(
         "loss": [1.0, None, 3.0],
         "inputs": [[{"uri": "x"}], None, []],
         "began": pd.to_datetime(["2026-01-01", "2026-01-02", None], utc=True),
+        "tags": [[("a", "1")], None, []],
+        "threads": [1, None, 3],
     },
     schema=COLUMNS,
 )
 EVERY = COLUMNS.names
 
 
-def asked(sql):
-    """The answer, and the columns that were read."""
-    seen = []
+def table(seen):
+    """As the results are read; lists the columns that were."""
 
     def read(wanted):
         seen.extend(wanted.names)
-        return ROWS.select(wanted.names).to_pandas()
+        return frame_of([ROWS.select(wanted.names)], wanted)
 
-    return answer(sql, {"results": Table(COLUMNS, read)}), seen
+    return Table(COLUMNS, read)
+
+
+def asked(sql):
+    """The answer, and the columns that were read."""
+    seen = []
+    return answer(sql, {"results": table(seen)}), seen
 
 
 @pytest.mark.parametrize(
@@ -48,32 +59,39 @@ def asked(sql):
         ("select columns('^b') from results", ["began"]),
         ("select count(*) n from results", ["name"]),
         ("select name from results where 1 = 0 and loss = 1", ["name"]),
+        ("select tags['a'] a, map_keys(tags) keys, threads, typeof(threads) t from results", ["tags", "threads"]),
+        (
+            "from results pivot (max(loss) for name in ('a', 'b') group by threads) order by 1",
+            ["loss", "name", "threads"],
+        ),
         ("select * from results", EVERY),
         ("select count(distinct results) n from results", EVERY),
         ("select a.name from results a natural join results b", EVERY),
         ("create table t as select name from results; select count(*) n from t", EVERY),
+        ("pivot results on name using count(*) group by threads order by threads", EVERY),
+        ("with p as (pivot results on name using max(loss)) select count(*) n, max(a) a from p", EVERY),
     ],
 )
 def test_only_what_a_query_uses_is_read_and_the_answer_is_that_of_the_whole_table(sql, read):
     found, seen = asked(sql)
     assert sorted(seen) == sorted(read)
-    whole = answer(sql, {"results": Table(COLUMNS, lambda _: ROWS.to_pandas())})
-    pd.testing.assert_frame_equal(found, whole)
+    whole = duckdb.connect()
+    whole.register("results", ROWS)
+    pd.testing.assert_frame_equal(found, whole.execute(sql).df())
 
 
 def test_what_is_not_read_still_has_its_name_and_type():
     found, seen = asked("describe results")
     assert list(found["column_name"]) == EVERY
-    assert list(found["column_type"]) == ["VARCHAR", "DOUBLE", "STRUCT(uri VARCHAR)[]", "TIMESTAMP WITH TIME ZONE"]
+    assert list(found["column_type"]) == [
+        "VARCHAR", "DOUBLE", "STRUCT(uri VARCHAR)[]", "TIMESTAMP WITH TIME ZONE", "MAP(VARCHAR, VARCHAR)", "BIGINT",
+    ]  # fmt: skip
     assert len(seen) == 1
 
 
 def test_two_tables_are_asked_together():
-    tables = {
-        name: Table(COLUMNS, lambda wanted: ROWS.select(wanted.names).to_pandas()) for name in ("results", "votes")
-    }
-    found = answer("select count(*) n from results join votes using (name)", tables)
-    assert found.n.tolist() == [2]
+    sql = "select count(*) n from results join votes using (name)"
+    assert answer(sql, {"results": table([]), "votes": table([])}).n.tolist() == [2]
 
 
 @pytest.mark.parametrize(
@@ -84,10 +102,16 @@ def test_two_tables_are_asked_together():
         ("copy results to '/tmp/there.csv'", "file system operations are disabled"),
         ("set enable_external_access = true; select 1", "configuration has been locked"),
         ("select los from results", 'column "los" not found'),
-        ("selec 1", "syntax error"),
-        (" ", "no query"),
     ],
 )
 def test_a_query_that_is_refused_is_refused_in_one_line(sql, why):
     with pytest.raises(UsageError, match=f"(?i)^--sql: .*{why}"):
         asked(sql)
+
+
+@pytest.mark.parametrize(("sql", "why"), [("selec 1", "syntax error"), ("select (1", "syntax error"), ("", "no query")])
+def test_what_is_no_sql_is_refused_before_anything_is_read(sql, why):
+    seen = []
+    with pytest.raises(UsageError, match=f"^--sql: .*{why}"):
+        answer(sql, {"results": table(seen)})
+    assert seen == []
