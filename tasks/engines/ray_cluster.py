@@ -25,6 +25,7 @@ from tasks.records.run import Connection
 
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 REACH_SECONDS, GONE_SECONDS = 10.0, 5.0
+JOIN_TRIES = 3
 PLACE_SECONDS = 120.0
 """For how long no worker of a run at all may have a place."""
 
@@ -107,11 +108,14 @@ def joined(address: str) -> Iterator[Cluster]:
     if any(name in os.environ for name in TOKENS):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     ray = imported()
-    try:
-        with _unheard():
-            _init(ray, address=address)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise OutOfReach(_why_not(address, error)) from error
+    for left in reversed(range(JOIN_TRIES)):
+        try:
+            with _unheard():
+                _init(ray, address=address)
+            break
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            if not left or not _is_stillborn(error):
+                raise OutOfReach(_why_not(address, error)) from error
     head = address if ":" in address else ray.get_runtime_context().gcs_address
     cluster = Cluster(head=head.removeprefix("ray://"))
     try:
@@ -177,6 +181,11 @@ def _connected(address: str) -> socket.socket:
     return socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS)
 
 
+def _is_stillborn(error: BaseException) -> bool:
+    """Whether the head's process for us was dead at once: it is forked beside threads of gRPC, and now and then is."""
+    return re.search("Starting Ray client server failed|failed to Connect to backend", _chain(error)) is not None
+
+
 def _why_not(address: str, error: BaseException) -> str:
     told = _chain(error)
     if "ray[client]" in told:
@@ -185,6 +194,11 @@ def _why_not(address: str, error: BaseException) -> str:
         return (
             f"the Ray cluster at {address} does not let us in; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or "
             "RAY_AUTH_TOKEN_PATH) to its token."
+        )
+    if _is_stillborn(error):
+        return (
+            f"the Ray head at {address} starts no process for us, {JOIN_TRIES} times; has it the memory? Its logs, "
+            "/tmp/ray/session_latest/logs/ray_client_server*, say why."
         )
     if address == "auto":
         return (

@@ -185,10 +185,10 @@ def test_a_run_that_is_stopped_while_its_cluster_comes_up_has_written_nothing(de
 
 
 @contextmanager
-def standing(desk, host="127.0.0.1"):
+def standing(desk, host="127.0.0.1", *options):
     """The address of a standing cluster, the environment that is let in, and its head's pid."""
     address, token = f"{host}:{free_port()}", secrets.token_hex(16)
-    with ray_node_at(address, desk.folder / f"head-{address[-5:]}.log", token, "--num-cpus=1") as head:
+    with ray_node_at(address, desk.folder / f"head-{address[-5:]}.log", token, "--num-cpus=1", *options) as head:
         yield address, let_in(address, token), head
 
 
@@ -214,6 +214,32 @@ def test_a_standing_cluster_is_joined_with_its_token_and_by_nobody_else(desk, ma
         assert f"{PAIRS - done} of {PAIRS - done} pairs done" in ended(again)
         wait_for(lambda: not hosts_below(head), "the places to be free", 20)
         assert len(rows_of(desk, root)) == PAIRS
+
+
+def servers_for_clients(head):
+    return [pid for pid in children_of(head) if "--mode=specific-server" in command_of(pid)]
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("deaths", "code"), [(1, 0), (3, 4)])
+def test_a_client_whose_process_on_the_head_is_dead_at_once_asks_again(desk, manifest, root, deaths, code):
+    port = free_port()
+    with standing(desk, "127.0.0.1", f"--ray-client-server-port={port}") as (_, environment, head):
+        flow = start(desk, manifest, root, "--ray-address", f"ray://127.0.0.1:{port}", **environment)
+        killed = set()
+        while len(killed) < deaths:
+            [pid, *_] = wait_for(lambda: set(servers_for_clients(head)) - killed, "a process for the client", 120)
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+        out, err = flow.communicate(timeout=PATIENCE_SECONDS)
+    assert flow.returncode == code, out + err
+    assert "Traceback" not in out + err
+    if code:
+        assert f"the Ray head at ray://127.0.0.1:{port} starts no process for us, 3 times" in err
+        assert not (desk.folder / root / "runs").exists()
+    else:
+        assert f"{PAIRS} of {PAIRS} pairs done" in out
 
 
 @pytest.mark.chaos
