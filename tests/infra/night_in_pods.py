@@ -137,7 +137,7 @@ def night(cluster: Cluster) -> dict[str, Any]:
     told["verify"] = asked(tools, "gramophone", "verify")
     told["monitor"] = cluster.do("CronJob", "monitor", *PUSHED)
     told["compact"], told["gc"] = cluster.do("CronJob", "compact"), cluster.do("CronJob", "gc")
-    told["ended"] = {pod.name: round(pod.ended(), 1) for pod in (worker, *nodes, head, server)}
+    told["ended"] = {pod.name: round(pod.ended(), 1) for pod in (worker, *nodes, head)}
     return told
 
 
