@@ -172,7 +172,7 @@ class Worker:
         self._process = context.Process(
             target=self._entry, args=(theirs, self._stop, self.device, self.threads), name=f"gramophone-{self.device}"
         )
-        with _signals_kept_back():
+        with signals_kept_back():
             self._process.start()
         theirs.close()
         try:
@@ -184,8 +184,10 @@ class Worker:
 
 
 @contextmanager
-def _signals_kept_back() -> Iterator[None]:
-    """Nor does a process that is started here hear them, until `serve` says that it never will."""
+def signals_kept_back() -> Iterator[None]:
+    """Nor does a process that is started here, or one that it starts, hear what is for the flow: Prefect's cancel, as a
+    terminal's Ctrl-C, goes to the whole group. `serve` says that it never will.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_FLOW)
     try:
         yield

@@ -22,6 +22,7 @@ from typing import Any
 from tasks.engines.ray_folder import ray_folder
 from tasks.records.reasons import NoWorkers, OutOfReach, UsageError
 from tasks.records.run import Connection
+from tasks.worker import signals_kept_back
 
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 REACH_SECONDS, GONE_SECONDS = 10.0, 5.0
@@ -90,10 +91,10 @@ def made() -> Iterator[Cluster]:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     ray = imported()
     with ray_folder() as folder:
+        how = {"address": "local", "_node_ip_address": "127.0.0.1", "include_dashboard": False}
         try:
-            _init(
-                ray, address="local", _node_ip_address="127.0.0.1", include_dashboard=False, _temp_dir=str(folder / "r")
-            )
+            with signals_kept_back():
+                _init(ray, **how, _temp_dir=str(folder / "r"))
             yield Cluster(head=ray.get_runtime_context().gcs_address)
         finally:
             ray.shutdown()

@@ -138,11 +138,14 @@ def test_a_night_on_two_workers_of_which_one_is_killed_in_the_middle_ends_comple
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
-def test_a_run_on_ray_that_is_ended_by_sigterm_commits_what_is_done_and_its_rerun_is_on_ray_again(desk, manifest, root):
+@pytest.mark.parametrize("end", [os.kill, os.killpg], ids=["a machine", "a cancel in the UI"])
+def test_a_run_on_ray_that_is_ended_by_sigterm_commits_what_is_done_and_its_rerun_is_on_ray_again(
+    desk, manifest, root, end
+):
     flow = start(desk, manifest, root)
     in_the_middle(desk, root, flow)
     family = children_of(flow.pid)
-    flow.send_signal(signal.SIGTERM)
+    end(flow.pid, signal.SIGTERM)
     assert "not reached" in ended(flow, 130)
     wait_for(lambda: not any(map(is_alive, family)), "all of Ray to end", 20)
     done = len(rows_of(desk, root))

@@ -74,7 +74,8 @@ def send(pid, number):
 def start(desk, prefix, root, proxy, waits=False, **environment):
     manifest = "later.parquet" if waits else "manifest.parquet"
     more = ("--wait", "10m") if waits else ()
-    given = ("run", join(prefix, manifest), "--root", root, "--shard-pairs", str(SHARD), *more)
+    alone = ("--workers-per-device", "1")  # one shard after the other, wherever
+    given = ("run", join(prefix, manifest), "--root", root, "--shard-pairs", str(SHARD), *alone, *more)
     return desk.start(*given, GRAMOPHONE_S3_ENDPOINT=proxy.url, **environment)
 
 
@@ -244,7 +245,7 @@ def test_a_run_that_is_cancelled_in_the_ui_while(desk, prefix, server, worked, e
     """Prefect hears of it within seconds, and sends SIGTERM; what was all but done by then may be done."""
     moment, root = MOMENTS[name], join(prefix, secrets.token_hex(4))
     manifest = join(prefix, "later.parquet" if moment.waits else "manifest.parquet")
-    options = {"shard_pairs": SHARD, "device": "cpu", "threads": 1, "engine": engine}
+    options = {"shard_pairs": SHARD, "device": "cpu", "threads": 1, "engine": engine, "workers_per_device": 1}
     job = {"manifest": manifest, "root": root, "parameters": SLOW, "options": options, "wait": "10m"}
     run = server.start("nightly", job)
     hit = at(worked, moment, lambda: server.cancel(run))
