@@ -1,7 +1,6 @@
 """Processes as tests look at them and end them (Linux: /proc)."""
 
 import os
-import re
 import time
 from pathlib import Path
 
@@ -50,9 +49,3 @@ def command_of(pid):
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
     except OSError:
         return ""
-
-
-def memory_of_this_machine():
-    """(all, what may still be had), in bytes."""
-    found = dict(re.findall(r"(\w+):\s+(\d+) kB", Path("/proc/meminfo").read_text()))
-    return tuple(1024 * int(found[name]) for name in ("MemTotal", "MemAvailable"))
