@@ -27,6 +27,8 @@ from tasks.worker import signals_kept_back
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 REACH_SECONDS, GONE_SECONDS = 10.0, 5.0
 JOIN_TRIES = 3
+STILLBORN = "Starting Ray client server failed|failed to Connect to backend"
+"""The head's process for a client was dead at once: it is forked beside threads of gRPC, and now and then is."""
 PLACE_SECONDS = 120.0
 """For how long no worker of a run at all may have a place."""
 
@@ -91,10 +93,10 @@ def made() -> Iterator[Cluster]:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     ray = imported()
     with ray_folder() as folder:
-        how = {"address": "local", "_node_ip_address": "127.0.0.1", "include_dashboard": False}
+        here = {"address": "local", "_node_ip_address": "127.0.0.1", "_temp_dir": str(folder / "r")}
         try:
             with signals_kept_back():
-                _init(ray, **how, _temp_dir=str(folder / "r"))
+                _init(ray, include_dashboard=False, **here)
             yield Cluster(head=ray.get_runtime_context().gcs_address)
         finally:
             ray.shutdown()
@@ -115,7 +117,7 @@ def joined(address: str) -> Iterator[Cluster]:
                 _init(ray, address=address)
             break
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            if not left or not _is_stillborn(error):
+            if not left or not re.search(STILLBORN, _chain(error)):
                 raise OutOfReach(_why_not(address, error)) from error
     head = address if ":" in address else ray.get_runtime_context().gcs_address
     cluster = Cluster(head=head.removeprefix("ray://"))
@@ -182,11 +184,6 @@ def _connected(address: str) -> socket.socket:
     return socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS)
 
 
-def _is_stillborn(error: BaseException) -> bool:
-    """Whether the head's process for us was dead at once: it is forked beside threads of gRPC, and now and then is."""
-    return re.search("Starting Ray client server failed|failed to Connect to backend", _chain(error)) is not None
-
-
 def _why_not(address: str, error: BaseException) -> str:
     told = _chain(error)
     if "ray[client]" in told:
@@ -196,10 +193,10 @@ def _why_not(address: str, error: BaseException) -> str:
             f"the Ray cluster at {address} does not let us in; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or "
             "RAY_AUTH_TOKEN_PATH) to its token."
         )
-    if _is_stillborn(error):
+    if re.search(STILLBORN, told):
         return (
-            f"the Ray head at {address} starts no process for us, {JOIN_TRIES} times; has it the memory? Its logs, "
-            "/tmp/ray/session_latest/logs/ray_client_server*, say why."
+            f"the Ray head at {address} starts no process for us, {JOIN_TRIES} times; has it the memory? Its logs "
+            "ray_client_server*, in Ray's session_latest/logs there, say why."
         )
     if address == "auto":
         return (
