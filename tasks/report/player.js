@@ -134,6 +134,9 @@ class Player {
   end() {
     this.over = true;
     this.pause();
-    for (const audio of Object.values(this.audios)) audio.removeAttribute("src");
+    for (const audio of Object.values(this.audios)) {
+      audio.removeAttribute("src");
+      audio.load();  // only this lets go of what was read and of the connection
+    }
   }
 }

@@ -27,6 +27,9 @@ from tasks.store import join, open_store
 
 KEPT_BYTES = 512 << 20
 """Of what was read last: a browser asks for a track piece by piece, and again when somebody seeks."""
+PIECE_BYTES = 1 << 20
+"""At most in one answer to a range: the rest is asked for when it is needed. A browser has six connections to a host,
+and a long sound that it has not read to its end keeps one."""
 PAGES = {"html": "text/html", "js": "text/javascript"}
 _PAGE = re.compile(r"runs/[^/]+/(?:report\.(html)|report/[0-9]+\.(js))", re.ASCII)
 _AUDIO = re.compile(r"audio(?:/[^/\x00-\x1f]+)+")
@@ -165,7 +168,7 @@ def _no_such_thing(request: Request, error: Exception) -> Response:
 
 
 def ranged(data: bytes, wanted: str | None, kind: str) -> Response:
-    """The whole, or the one range of bytes that was asked for (RFC 9110, section 14)."""
+    """The whole, or what PIECE_BYTES hold of the one range of bytes that was asked for (RFC 9110, 14 and 15.3.7)."""
     headers = {"accept-ranges": "bytes"}
     span = _span(wanted, len(data))
     if span is None:
@@ -173,6 +176,7 @@ def ranged(data: bytes, wanted: str | None, kind: str) -> Response:
     first, last = span
     if first > last:
         return Response(b"", 416, headers | {"content-range": f"bytes */{len(data)}"}, kind)
+    last = min(last, first + PIECE_BYTES - 1)
     headers["content-range"] = f"bytes {first}-{last}/{len(data)}"
     return Response(data[first : last + 1], 206, headers, kind)
 

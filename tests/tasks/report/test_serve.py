@@ -13,7 +13,7 @@ from tasks.heard import ANY, Sound
 from tasks.layout import Layout
 from tasks.records.reasons import PairError, Reason
 from tasks.report import write_report
-from tasks.report.serve import Kept, Listening, ranged
+from tasks.report.serve import PIECE_BYTES, Kept, Listening, ranged
 from tasks.roots import Roots, local_path
 from tasks.store import join, open_store
 from tasks.withdraw import bury, find
@@ -75,6 +75,14 @@ def test_a_browser_gets_the_range_that_it_asks_for(served):
     part = client.get(f"{before}/input/r1/0/0", headers={"range": "bytes=100-199"})
     assert (part.status_code, part.content) == (206, SOUND[100:200])
     assert part.headers["content-range"] == f"bytes 100-199/{len(SOUND)}"
+
+
+@pytest.mark.parametrize("wanted", ["bytes=7-", f"bytes=7-{3 * PIECE_BYTES}"])
+def test_a_long_range_is_answered_with_its_first_piece(wanted):
+    data = bytes(2 * PIECE_BYTES)
+    answer = ranged(data, wanted, "audio/flac")
+    assert (answer.status_code, len(answer.body)) == (206, PIECE_BYTES)
+    assert answer.headers["content-range"] == f"bytes 7-{PIECE_BYTES + 6}/{len(data)}"
 
 
 @given(st.binary(max_size=50), st.integers(0, 60), st.integers(0, 60) | st.none())
