@@ -12,7 +12,7 @@ from flows.config import settle, validation_message
 from tasks.records.reasons import UsageError
 from tasks.records.run import Options
 from tasks.records.training import TrainingJob, TrainingOptions
-from tasks.records.words import at_root
+from tasks.records.words import amount, at_root
 
 USED = ("device", "threads", "timeout_seconds", "max_input_mb", "max_channels", "allow", "allow_defaults")
 training_options = field_options(dict(TrainingOptions.model_fields))
@@ -100,8 +100,8 @@ def _tell_plan(prepared: Any) -> int:
     sides, budget, timed = prepared.split, prepared.budget, prepared.estimate
     steps = int(timed.steps_within(budget))
     click.echo(
-        f"training {prepared.record.run_id}: {len(sides.training)} sources to train on, {len(sides.validation)} kept "
-        f"for validation; {timed.seconds_step:.2g} s a step, at most {steps:,} steps in "
+        f"training {prepared.record.run_id}: {amount(len(sides.training), 'source')} to train on, "
+        f"{len(sides.validation)} kept for validation; {timed.seconds_step:.2g} s a step, at most {steps:,} steps in "
         f"{timed.seconds_of(steps, budget) / 60:,.1f} minutes",
         err=True,
     )

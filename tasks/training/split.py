@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tasks.records.words import amount
+
 HANDFUL = 5
 """Fewer validation sources than these say little: a single odd one among them would steer the early stop."""
 SHARE = 0.15
@@ -34,7 +36,7 @@ def split(digests: Iterable[str], seed: int) -> Split:
         return Split(
             tuple(drawn),
             (),
-            f"no validation loss: {len(drawn)} sources are too few to set {HANDFUL} of them aside (copies of a file "
+            f"no validation loss: of {amount(len(drawn), 'source')}, {HANDFUL} cannot be set aside (copies of a file "
             f"count once), and what fewer say is chance; it takes {round(HANDFUL / MOST_SHARE)}. Without it nothing "
             "tells over-fitting: training ends by its budget",
         )

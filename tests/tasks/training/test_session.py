@@ -120,7 +120,7 @@ def test_a_small_corpus_trains_without_a_validation_loss_and_says_why(job, folde
         (folder / "corpus" / f"{n}.wav").unlink()
     end, records = done(prepare(job(budget_steps=5)))
     assert end.validation_total is None
-    assert "10 sources are too few" in end.message
+    assert "of 10 sources, 5 cannot be set aside" in end.message
     assert not any(r.validated for r in records)
     with pytest.raises(UsageError, match="too few"):
         next(learning_curve(prepare(job(name="other")), 5))

@@ -46,7 +46,7 @@ def test_a_hundred_sources_keep_fifteen_and_another_seed_keeps_others():
 def test_a_refusal_says_why_and_what_would_help():
     found = split([f"{n:064x}" for n in range(14)], 0)
     assert len(found.training) == 14
-    assert "14 sources are too few" in found.refusal
+    assert "of 14 sources, 5 cannot be set aside" in found.refusal
     assert "it takes 15" in found.refusal
     assert split([f"{n:064x}" for n in range(15)], 0).refusal == ""
 
