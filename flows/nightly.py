@@ -9,6 +9,7 @@ from prefect.runtime import flow_run
 from prefect.states import Failed
 
 from flows import session
+from flows.cancels import heeding_cancels
 from flows.carry_out import carry_out, task_runner
 from tasks.records.reasons import REFUSALS
 from tasks.records.run import Job
@@ -26,6 +27,10 @@ def _name() -> str:
 def nightly(job: Job = Job()) -> State[Any]:  # noqa: B008 - the default is what the form shows
     """Restyle every pair of a manifest that is not done yet."""
     here = session.current()
+    return heeding_cancels(here, lambda: _nightly(job, here))
+
+
+def _nightly(job: Job, here: session.Session) -> State[Any]:
     tell = get_run_logger().warning
     try:
         submission = here.prepared or prepare_nightly(job, flow_run.scheduled_start_time, tell)

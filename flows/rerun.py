@@ -8,6 +8,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows import session
+from flows.cancels import heeding_cancels
 from flows.carry_out import carry_out, task_runner
 from tasks.records.reasons import REFUSALS
 from tasks.records.words import at_root
@@ -23,6 +24,10 @@ def _asked() -> str:
 def rerun(job: RerunJob = RerunJob()) -> State[Any]:  # noqa: B008 - the default is what the form shows
     """Compute what a run and its reruns have left."""
     here = session.current()
+    return heeding_cancels(here, lambda: _rerun(job, here))
+
+
+def _rerun(job: RerunJob, here: session.Session) -> State[Any]:
     try:
         selection: Selection = here.prepared or prepare_rerun(job, flow_run.scheduled_start_time)
     except REFUSALS as error:

@@ -36,6 +36,7 @@ class Session:
     on_signal: Callable[[], None] = lambda: None
     on_fault: Callable[[Exception], None] = lambda error: None
     stop: Stop = Stop.FINISHED
+    catching: bool = False
     _asked: threading.Event = field(default_factory=threading.Event)
 
     def stopping(self) -> bool:
@@ -61,9 +62,11 @@ class Session:
             self.on_signal()
 
         before: dict[signal.Signals, Any] = {number: signal.signal(number, handle) for number in SIGNALS}
+        self.catching = True
         try:
             yield
         finally:
+            self.catching = False
             for number, handler in before.items():
                 signal.signal(number, handler)
 

@@ -14,6 +14,7 @@ from prefect.states import Completed, Failed
 
 from flows import session
 from flows.board import KEY, PROGRESS_EVERY_SECONDS
+from flows.cancels import heeding_cancels
 from tasks.records.reasons import REFUSALS
 from tasks.records.training import ResumeJob, TrainingJob
 from tasks.records.words import at_root
@@ -32,17 +33,19 @@ def _asked() -> str:
 @flow(name="train", flow_run_name=_name, persist_result=False)
 def train(job: TrainingJob) -> State[Any]:
     """Train a network for one style on a corpus of contents."""
-    return _carried_out(lambda: prepare(job))
+    here = session.current()
+    return heeding_cancels(here, lambda: _carried_out(lambda: prepare(job), here))
 
 
 @flow(name="train-resume", flow_run_name=_asked, persist_result=False)
 def train_resume(job: ResumeJob = ResumeJob()) -> State[Any]:  # noqa: B008 - the default is what the form shows
     """Go on with a training that was stopped or killed, from its last checkpoint."""
-    return _carried_out(lambda: resume(job.root, job.run_id))
+    here = session.current()
+    return heeding_cancels(here, lambda: _carried_out(lambda: resume(job.root, job.run_id), here))
 
 
-def _carried_out(read: Callable[[], Prepared]) -> State[Any]:
-    here, log = session.current(), get_run_logger()
+def _carried_out(read: Callable[[], Prepared], here: session.Session) -> State[Any]:
+    log = get_run_logger()
     with here.catching_signals():
         try:
             prepared = read()
