@@ -22,9 +22,9 @@ def check(command):
         case ["python", "-m", "flows.graceful", *rest]:
             check(rest)
         case ["sh", "-c", line]:
-            for one in re.split(r"&&|\|\|", line):
+            for one in re.split(r"&&|\|\||; done|; do|until ", line):
                 check(shlex.split(one))
-        case ["sleep", "infinity"]:
+        case [] | ["sleep", _]:
             pass
         case ["python", "-c", code]:
             compile(code, "-c", "exec")

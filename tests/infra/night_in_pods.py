@@ -1,7 +1,4 @@
-"""A first night in infra/kubernetes/ray as infra/README.md tells it, in pods of this machine; prints what was seen.
-
-unshare --net --mount python -m tests.infra.night_in_pods IMAGE_CPU IMAGE_GPU FOLDER
-"""
+"""A first night in infra/kubernetes/ray as infra/README.md tells it, in pods of this machine."""
 
 import json
 import os
@@ -17,7 +14,7 @@ from typing import Any
 
 from tests.flows.processes import children_of, command_of, wait_for
 from tests.infra.commands import INFRA
-from tests.infra.pods import OUTSIDE, Cluster, Image, Pod, call
+from tests.infra.pods import OUTSIDE, Cluster, Image, Pod, call, told
 from tests.infra.test_compose import SERVICES
 from tests.infra.test_kubernetes import OVERLAYS
 from tests.servers import postgres_folder
@@ -61,17 +58,18 @@ BY_HOST = (
     "select host, count(*) pairs, sum(tries) tries, any_value(image_digest) image from results group by 1 order by 1"
 )
 PUSHED = ("--openmetrics", "http://pushgateway.monitoring:9091/metrics/job/gramophone")
-CPU_NODE = (("--num-gpus=1", "--num-gpus=0"), ("--num-cpus=4", "--num-cpus=1"))
+CPU_NODE = {"--num-gpus=1": "--num-gpus=0", "--num-cpus=4": "--num-cpus=1"}
+PASSWORD = SECRETS["prefect"]["database-password"]
 
 
 @contextmanager
 def outside(folder: Path) -> Iterator[None]:
     """PostgreSQL and a bucket, whose images are others'."""
-    programs, data, password = postgres_folder(), folder / "postgres", SECRETS["prefect"]["database-password"]
+    programs, data = postgres_folder(), folder / "postgres"
     assert programs is not None, "PostgreSQL's programs are needed"
     data.mkdir()
     shutil.chown(data, "postgres")
-    (folder / "password").write_text(password)
+    (folder / "password").write_text(PASSWORD)
     (folder / "password").chmod(0o644)
     theirs = ["runuser", "-u", "postgres", "--"]
     made = [programs / "initdb", "-D", data, "-U", "prefect", "-A", "scram-sha-256", f"--pwfile={folder}/password"]
@@ -88,14 +86,17 @@ def outside(folder: Path) -> Iterator[None]:
             subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd="/", env=os.environ | KEYS)
     ready = [programs / "pg_isready", "-h", OUTSIDE]
     wait_for(lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0, "PostgreSQL")
-    call(programs / "createdb", "-h", OUTSIDE, "-U", "prefect", "prefect", env=os.environ | {"PGPASSWORD": password})
+    in_database("createdb -U prefect prefect")
     yield  # they end with the namespace
 
 
-def asked(pod: Pod, *command: str) -> str:
-    said = pod.type(*command)
-    assert said.returncode == 0, f"{command}: {said.stdout}{said.stderr}"
-    return said.stdout
+def in_database(command: str, **how: Any) -> None:
+    """Type a command of infra/README.md in the container of PostgreSQL."""
+    programs = postgres_folder()
+    assert programs is not None
+    program, *arguments = told(command)
+    there = os.environ | {"PGHOST": OUTSIDE, "PGPASSWORD": PASSWORD}
+    subprocess.run([programs / program, *arguments], check=True, env=there, **how)
 
 
 def set_up(images: dict[str, Image], folder: Path) -> Cluster:
@@ -106,7 +107,8 @@ def set_up(images: dict[str, Image], folder: Path) -> Cluster:
     edited = re.sub(r"# (engine: ray|ray_address: )", r"\1", (INFRA / "prefect.yaml").read_text())
     (folder / "prefect-yaml").mkdir()
     (folder / "prefect-yaml" / "prefect.yaml").write_text(edited.replace("# device: cuda", "device: cpu"))
-    return Cluster(objects, images, {"gramophone": config}, SECRETS, folder, {"postgres": OUTSIDE, "s3": OUTSIDE})
+    names = {"postgres": OUTSIDE, "s3": OUTSIDE}
+    return Cluster(objects, images, {"gramophone": config}, SECRETS, folder, CPU_NODE, names)
 
 
 def is_at_work(node: Pod) -> bool:
@@ -115,43 +117,40 @@ def is_at_work(node: Pod) -> bool:
     return any(children_of(pid) for pid in workers)
 
 
+def given(tools: Pod, pairs: int) -> None:
+    """The night's manifest, of so many pairs of which the first are those that it had before."""
+    tools.asked("python", "-c", INPUTS, str(pairs))
+
+
+def committed(tools: Pod) -> int:
+    """How many shards are."""
+    return int(tools.asked("python", "-c", COMMITTED))
+
+
 def night(cluster: Cluster) -> dict[str, Any]:
-    told: dict[str, Any] = {}
-    server, head = cluster.start("prefect-server"), cluster.start("ray-head")
-    nodes = [cluster.start("ray-node", *CPU_NODE) for _ in range(2)]
-    for pod in (server.ready(), head.ready(), *nodes):
-        pod.ready()
-    tools = cluster.start("tools").ready()
-    asked(tools, "python", "-c", BUCKET)
+    seen: dict[str, Any] = {}
+    cluster.scale(1, "prefect-server", "ray-head", "tools", "worker")
+    cluster.scale(2, "ray-node")
+    cluster.ready("prefect-server", "ray-head", "ray-node")
+    tools = cluster.ready("tools")
+    tools.asked("python", "-c", BUCKET)
     cluster.do("Job", "deploy")
-    worker = cluster.start("worker").ready()
-    told["doctor"] = asked(worker, "gramophone", "doctor")
-    asked(tools, "python", "-c", INPUTS, str(PAIRS))
-    asked(tools, "prefect", "deployment", "run", "nightly/nightly")
-    wait_for(lambda: int(asked(tools, "python", "-c", COMMITTED)) > 0 and is_at_work(nodes[1]), "a shard", 600)
-    nodes[1].kill()
-    nodes[1] = cluster.start("ray-node", *CPU_NODE).ready()
-    verdict = ["gramophone", "status", "--night", "today"]
-    wait_for(lambda: tools.type(*verdict).returncode == 0, lambda: f"{tools.type(*verdict)}; {worker.said()}", 900)
-    told["hosts"] = json.loads(asked(tools, "gramophone", "metrics", "--json", "--sql", BY_HOST))
-    told["verify"] = asked(tools, "gramophone", "verify")
-    told["monitor"] = cluster.do("CronJob", "monitor", *PUSHED)
-    told["compact"], told["gc"] = cluster.do("CronJob", "compact"), cluster.do("CronJob", "gc")
-    told["ended"] = {pod.name: round(pod.ended(), 1) for pod in (worker, *nodes, head)}
-    return told
+    seen["doctor"] = cluster.ready("worker").asked(*told("gramophone doctor"))
+    given(tools, PAIRS)
+    tools.asked("prefect", "deployment", "run", "nightly/nightly")
+    wait_for(lambda: committed(tools) > 0 and is_at_work(cluster.deployed["ray-node"][-1]), "a shard", 600)
+    cluster.lose("ray-node")
+    cluster.ready("ray-node")
+    verdict = told("gramophone status --night today")
+    wait_for(lambda: tools.type(*verdict).returncode == 0, lambda: f"{tools.type(*verdict)}", 900)
+    seen["hosts"] = by_host(tools)
+    seen["verify"] = tools.asked("gramophone", "verify")
+    seen["monitor"] = cluster.do("CronJob", "monitor", *PUSHED)
+    seen["compact"], seen["gc"] = cluster.do("CronJob", "compact"), cluster.do("CronJob", "gc")
+    return seen
 
 
-def main() -> None:
-    cpu, gpu, folder = sys.argv[1:]
-    images = {f"registry.example.org/gramophone-{kind}:0.1.0": name for kind, name in (("cpu", cpu), ("gpu", gpu))}
-    cluster = set_up({name: Image.mounted(ours) for name, ours in images.items()}, Path(folder))
-    try:
-        with outside(Path(folder)):
-            print(json.dumps(night(cluster), indent=1))
-    finally:
-        for pod in cluster.pods:
-            pod.remove()
-
-
-if __name__ == "__main__":
-    main()
+def by_host(tools: Pod) -> list[dict[str, Any]]:
+    """For each host its pairs, how often they were tried, and its image."""
+    found: list[dict[str, Any]] = json.loads(tools.asked("gramophone", "metrics", "--json", "--sql", BY_HOST))
+    return found

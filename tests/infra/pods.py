@@ -1,25 +1,33 @@
 """Pods of infra/kubernetes on this machine, without a cluster: each container in namespaces of its own, from its image,
 with the user, mounts, environment, ports and probes of its manifest; without capabilities, on a read-only root.
+What a Deployment does of itself, to begin a pod anew that has ended, is done here by hand.
 
 To be run as root in namespaces of one's own (processes, network, mounts); .1 of the network is outside of the cluster.
 """
 
 import json
+import math
 import os
+import shlex
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.flows.processes import children_of, command_of, wait_for
+from tests.infra.commands import INFRA
 
 NET = "10.77.0"
 OUTSIDE = f"{NET}.1"
+RUNBOOK = (INFRA / "README.md").read_text()
 SPACES = ["--mount", "--pid", "--uts", "--ipc"]
 NOBODY = ["setpriv", "--clear-groups", "--bounding-set=-all", "--no-new-privs"]
 
@@ -44,6 +52,12 @@ def call(*command: Any, **how: Any) -> str:
     return subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True, **how).stdout.strip()
 
 
+def told(command: str) -> list[str]:
+    """A command that infra/README.md tells to type."""
+    assert command in RUNBOOK, f"infra/README.md does not tell: {command}"
+    return shlex.split(command)
+
+
 @dataclass(frozen=True)
 class Image:
     """Where its files lie, and what it says of itself."""
@@ -59,15 +73,20 @@ class Image:
 
 @dataclass
 class Cluster:
-    """What pods share: images by their names in manifests, ConfigMaps, Secrets, and the names of Services."""
+    """What pods share: images by their names in manifests, ConfigMaps, Secrets, and the names of Services.
+
+    `swapped`: arguments that are others here.
+    """
 
     objects: list[dict[str, Any]]
     images: dict[str, Image]
     config: dict[str, dict[str, str]]
     secrets: dict[str, dict[str, str]]
     folder: Path
+    swapped: dict[str, str]
     names: dict[str, str] = field(default_factory=dict)
     pods: list["Pod"] = field(default_factory=list)
+    deployed: dict[str, list["Pod"]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         Path("/run/netns").mkdir(exist_ok=True)
@@ -82,11 +101,32 @@ class Cluster:
         spec: dict[str, Any] = found["spec"]
         return spec
 
-    def start(self, name: str, *swapped: tuple[str, str]) -> "Pod":
-        """The pod of a Deployment. `swapped`: arguments that are others here."""
-        pod = Pod(self, f"{name}-{len(self.pods)}", self.spec("Deployment", name)["template"])
-        pod.run(pod.spec["containers"][0], dict(swapped))
-        return pod
+    def scale(self, replicas: int, *names: str) -> dict[str, float]:
+        """So many pods of each Deployment; the seconds that those took to end which are one too many."""
+        took = {}
+        for name in names:
+            there = self.deployed[name]
+            while len(there) > replicas:
+                surplus = there.pop()
+                took[surplus.name] = surplus.ended()
+            while len(there) < replicas:
+                pod = Pod(self, f"{name}-{len(self.pods)}", self.spec("Deployment", name)["template"])
+                threading.Thread(target=pod.begin, daemon=True).start()
+                there.append(pod)
+        return took
+
+    def ready(self, *names: str) -> "Pod":
+        """Wait for all pods of these Deployments; the newest of the last."""
+        for pod in (pods := [pod for name in names for pod in self.deployed[name]]):
+            pod.ready()
+        return pods[-1]
+
+    def lose(self, name: str) -> None:
+        """Kill the newest pod of a Deployment, as when its node loses power; another one begins."""
+        lost = self.deployed[name].pop()
+        os.kill(lost.pid(), signal.SIGKILL)
+        lost.process.wait()
+        self.scale(len(self.deployed[name]) + 1, name)
 
     def do(self, kind: str, name: str, *left_out: str) -> str:
         """Carry out a Job, or what a CronJob does at its time, without some arguments; returns what it says."""
@@ -121,16 +161,25 @@ class Pod:
         self.labels: dict[str, str] = template["metadata"]["labels"]
         self.log = cluster.folder / f"{name}.log"
         self.address = self.net = ""
+        self.begun = threading.Event()
         cluster.join(self)
 
-    def run(self, container: dict[str, Any], swapped: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
+    def begin(self) -> None:
+        """Its init containers, each as often as it takes, then its container."""
+        for one in self.spec.get("initContainers", []):
+            while self.run(one).wait():
+                time.sleep(1)
+        self.run(self.spec["containers"][0])
+        self.begun.set()
+
+    def run(self, container: dict[str, Any]) -> "subprocess.Popen[bytes]":
         """Start one of its containers."""
         self.container = container
         image, who = self.cluster.images[container["image"]], self.spec["securityContext"]
         user = ["--reuid", str(who["runAsUser"]), "--regid", str(who["runAsGroup"])]
         told = [*image.config["Env"], *(f"{name}={value}" for name, value in self.environment(container).items())]
         self.inside = [*NOBODY, *user, "env", "-i", "--chdir=/tmp", *told]
-        args = [*image.config["Entrypoint"], *((swapped or {}).get(one, one) for one in container["args"])]
+        args = [*image.config["Entrypoint"], *(self.cluster.swapped.get(one, one) for one in container["args"])]
         around = ["ip", "netns", "exec", self.net, "unshare", *SPACES, "--fork", "--kill-child"]
         told_it = {"NAME": self.name, "IMAGE": image.root, "MOUNTS": "\n".join(self.mounts(container))}
         with self.log.open("ab") as log:
@@ -163,15 +212,20 @@ class Pod:
         return found
 
     def mounts(self, container: dict[str, Any]) -> list[str]:
-        """From what to which path, shorter paths first: files and folders of this machine, memory of a size."""
+        """From what to which path, shorter paths first: files and folders of this machine, memory of a size. What is
+        on a node's disk has no size of its own: a kubelet ends a pod that has more, which is not done here."""
         volumes, folder = {one["name"]: one for one in self.spec.get("volumes", [])}, self.cluster.folder
         found = {"/etc/hosts": f"{folder}/hosts"}
         for mount in container["volumeMounts"]:
             volume = volumes[mount["name"]]
-            if "emptyDir" in volume:
-                found[mount["mountPath"]] = f"size={volume['emptyDir']['sizeLimit'].removesuffix('i')}"
+            empty = volume.get("emptyDir", {})
+            if empty.get("medium") == "Memory":
+                found[mount["mountPath"]] = f"size={empty['sizeLimit'].removesuffix('i')}"
                 continue
-            named = volume.get("configMap", {}).get("name") or volume["persistentVolumeClaim"]["claimName"]
+            if empty:
+                named = f"{self.name}-{mount['name']}"
+            else:
+                named = volume.get("configMap", {}).get("name") or volume["persistentVolumeClaim"]["claimName"]
             path = folder / named
             path.mkdir(exist_ok=True)
             os.chown(path, *[self.spec["securityContext"]["fsGroup"]] * 2)
@@ -186,6 +240,12 @@ class Pod:
 
         return int(wait_for(found, lambda: f"the first process of {self.name}: {self.said()}", 60))
 
+    def asked(self, *command: str) -> str:
+        """What a command says that is typed there. It ends well."""
+        said = self.type(*command)
+        assert said.returncode == 0, f"{command}: {said.stdout}{said.stderr}"
+        return said.stdout
+
     def type(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """What somebody types there: kubectl exec."""
         pid = self.pid()
@@ -194,14 +254,14 @@ class Pod:
 
     def ready(self) -> "Pod":
         """Wait until each of its probes, one after the other, is content; fails where one would not be in time."""
+        assert self.begun.wait(600), f"{self.name} has not begun: {self.said()}"
         for name in ("startupProbe", "readinessProbe", "livenessProbe"):
             if probe := self.container.get(name):
                 limit = probe.get("periodSeconds", 10) * probe.get("failureThreshold", 3)
-                self._wait(lambda probe=probe: self.is_content(probe), name, limit)
+                wait_for(
+                    partial(self.is_content, probe), lambda name=name: f"{name} of {self.name}: {self.said()}", limit
+                )
         return self
-
-    def _wait(self, condition: Any, what: str, limit: float) -> None:
-        wait_for(condition, lambda: f"{what} of {self.name}: {self.said()}", limit)
 
     def is_content(self, probe: dict[str, Any]) -> bool:
         assert self.process.poll() is None, f"{self.name} has ended: {self.said()}"
@@ -222,17 +282,17 @@ class Pod:
     def said(self) -> str:
         return self.log.read_text()[-3000:]
 
-    def kill(self) -> None:
-        """As when its node loses power."""
-        os.kill(self.pid(), signal.SIGKILL)
-        self.process.wait()
-
     def ended(self) -> float:
-        """Ask it to end, as a drain does; the seconds that it takes. Fails where it would be killed."""
+        """Ask it to end, as a drain does; the seconds that it takes, infinite where it had to be killed."""
         began = time.monotonic()
         os.kill(self.pid(), signal.SIGTERM)
-        self.process.wait(self.spec.get("terminationGracePeriodSeconds", 30))
-        return time.monotonic() - began
+        try:
+            self.process.wait(self.spec.get("terminationGracePeriodSeconds", 30))
+            return round(time.monotonic() - began, 1)
+        except subprocess.TimeoutExpired:
+            self.remove()
+            self.process.wait()
+            return math.inf
 
     def remove(self) -> None:
         with suppress(AttributeError, ProcessLookupError):  # it has not begun, or has ended
