@@ -18,6 +18,12 @@ def wait_for(condition, what, seconds=240):
     return found
 
 
+def cpu_seconds(pid):
+    """What a process has used of the processors so far."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def children_of(pid):
     """Live descendants of a process, by their parents: /proc/PID/task/*/children misses some as others come and go."""
     parents = {child: parent_of(child) for child in map(int, filter(str.isdigit, os.listdir("/proc")))}

@@ -13,7 +13,7 @@ from tasks.layout import Layout
 from tasks.results import read_results
 from tasks.store import open_store
 from tasks.verify import verify
-from tests.flows.processes import children_of, command_of, is_alive, needs_proc, parent_of, wait_for
+from tests.flows.processes import children_of, command_of, cpu_seconds, is_alive, needs_proc, parent_of, wait_for
 from tests.servers import free_port, prefect_server_at
 
 # Long enough to be caught in the middle, on any machine: the test waits for its first committed shard.
@@ -83,9 +83,11 @@ def test_a_night_on_two_workers_of_which_one_is_killed_ends_complete(desk, manif
     less = {"GRAMOPHONE_SPECTROGRAM_EVALUATIONS": "30", "GRAMOPHONE_REFINE_EVALUATIONS": "20"}
     asked = ("--workers-per-device", "2", "--shard-pairs", "1")
     flow = desk.start("run", manifest, "--root", root, *asked, **less)
-    wait_for(lambda: committed(desk.folder / root) or flow.poll() is not None, "a committed shard")
+    wait_for(lambda: len(committed(desk.folder / root)) > 1 or flow.poll() is not None, "two committed shards")
     workers = [pid for pid in children_of(flow.pid) if parent_of(pid) == flow.pid and "spawn_main" in command_of(pid)]
     assert len(workers) == 2
+    before = cpu_seconds(workers[0])
+    wait_for(lambda: cpu_seconds(workers[0]) > before + 0.3, "it to compute: from one pair to the next it has none")
     os.kill(workers[0], signal.SIGKILL)
     out, err = flow.communicate(timeout=240)
     assert flow.returncode == 0, err

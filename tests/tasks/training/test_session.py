@@ -122,7 +122,7 @@ def test_a_small_corpus_trains_without_a_validation_loss_and_says_why(job, folde
     assert end.validation_total is None
     assert "of 10 sources, 5 cannot be set aside" in end.message
     assert not any(r.validated for r in records)
-    with pytest.raises(UsageError, match="too few"):
+    with pytest.raises(UsageError, match="cannot be set aside"):
         next(learning_curve(prepare(job(name="other")), 5))
 
 
