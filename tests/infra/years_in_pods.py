@@ -1,5 +1,5 @@
 """A first night in pods, and what infra/README.md tells of the years after it: an upgrade, a database that is restored
-and one that is lost, nights that are broken off; prints what was seen, a line of JSON for each.
+and one that is lost, a night that is broken off; prints what was seen, a line of JSON for each.
 
 unshare --net --mount python -m tests.infra.years_in_pods IMAGE_CPU IMAGE_GPU FOLDER
 """
@@ -126,26 +126,13 @@ def without_a_flow(cluster: Cluster, pairs: int) -> dict[str, Any]:
     return seen | {"after": stands(tools)}
 
 
-def without_nodes(cluster: Cluster, pairs: int) -> dict[str, Any]:
-    """All of Ray's nodes go away in mid-night; there is room again once the night has been ended."""
-    tools = in_mid_night(cluster, pairs)
-    cluster.scale(0, "ray-node")
-    wait_for(lambda: "no verdict yet" not in stands(tools), lambda: stands(tools), 600)
-    seen = {"status": stands(tools), "ray": cluster.ready("ray-head").asked(*told("ray status"))}
-    cluster.scale(1, "ray-node")
-    cluster.ready("ray-node")
-    tools.asked(*RERUN, "--watch")
-    return seen | {"after": stands(tools)}
-
-
 def years(cluster: Cluster) -> Iterator[tuple[str, Any]]:
     """What was seen, in the order in which it happens."""
     yield "night", night(cluster)
     yield "upgrade", upgrade(cluster)
     yield "restored", restored(cluster)
     yield "lost", lost(cluster)
-    yield "nodes", without_nodes(cluster, PAIRS + 17)
-    yield "flow", without_a_flow(cluster, PAIRS + 33)  # the last: its slot is taken for some minutes
+    yield "flow", without_a_flow(cluster, PAIRS + 17)  # the last: its slot is taken for some minutes
     yield "verify", cluster.ready("tools").asked("gramophone", "verify")
     yield "ended", cluster.scale(0, *reversed(ALL))
 
