@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,9 @@ def test_after_an_upgrade_the_pool_is_paused_until_it_is_resumed_and_only_what_i
     upgrade = seen["upgrade"]
     assert PAUSED in upgrade["pool"]
     assert is_well(upgrade["doctor"])
-    made = {host["image"].rpartition("gramophone-gpu")[2]: host["pairs"] for host in upgrade["hosts"]}
+    made = Counter()
+    for host in upgrade["hosts"]:
+        made[host["image"].rpartition("gramophone-gpu")[2]] += host["pairs"]
     assert made == {OLD: PAIRS, NEW: 1}
     assert upgrade["history"] == ["Completed"] * 2
 
